@@ -1,0 +1,55 @@
+/**
+ * Every key that errand uses in Redis, and nothing else builds one. Type and life time of each: ARCHITECTURE.md.
+ *
+ * @module
+ */
+
+/** The keys and channels of one `base` = `<prefix>|<suffix>`. */
+export interface Keys {
+  /** `<prefix>|<suffix>`, from which the scripts build the keys of a task they know by its id. */
+  readonly base: string;
+  /** A key that never exists: deleting it first lets a script run on a full Redis (protocol rule 5). */
+  readonly none: string;
+  record(id: string): string;
+  joined(id: string): string;
+  queue(name: string): string;
+  scheduled(name: string): string;
+  lease(name: string): string;
+  bell(name: string): string;
+  listen(name: string): string;
+  listener(listener: string): string;
+  inbox(client: string): string;
+  control(listener: string): string;
+}
+
+/** Builds the keys of a prefix and suffix; a brace that is not one balanced, non-empty pair is a `TypeError`. */
+export function keysOf(prefix: string, suffix: string): Keys {
+  const base = `${prefix}|${suffix}`;
+  refuseStrayBraces(base);
+  return {
+    base,
+    none: `${base}|task-none`,
+    record: (id) => `${base}|task-result:${id}`,
+    joined: (id) => `${base}|task-joined:${id}`,
+    queue: (name) => `${base}|task-queue|${name}`,
+    scheduled: (name) => `${base}|task-scheduled|${name}`,
+    lease: (name) => `${base}|task-lease|${name}`,
+    bell: (name) => `${base}|task-bell|${name}`,
+    listen: (name) => `${base}|task-listen|${name}`,
+    listener: (listener) => `${base}|task-listener|${listener}`,
+    inbox: (client) => `${base}|inbox|${client}`,
+    control: (listener) => `${base}|control|${listener}`,
+  };
+}
+
+/** Redis Cluster hashes what stands in the first pair of braces: a stray one would scatter the keys of one task. */
+function refuseStrayBraces(base: string): void {
+  const braces = base.replaceAll(/[^{}]/g, "");
+  const balanced = braces === "" || (braces === "{}" && !base.includes("{}"));
+  if (balanced) return;
+  throw new TypeError(
+    `Cannot use ${
+      JSON.stringify(base)
+    } as prefix and suffix: they may hold one balanced, non-empty pair of braces, for example "{app}"`,
+  );
+}

@@ -1,0 +1,208 @@
+/**
+ * The record: everything that Redis knows of one task, as one string `header | name | options | params | outcome`.
+ *
+ * The header is ASCII at fixed offsets, so that a script claims a task by overwriting 54 bytes, compares digits as
+ * strings and never decodes what users wrote. Only scripts write headers; this module only reads them (and writes
+ * them for the memory store, which plays Redis). `docs/wire.md` is this page for people of other languages.
+ *
+ * Rejected: a hash of fields (1,051 bytes of Redis memory a waiting task instead of about 500, and a command a field).
+ *
+ * @module
+ */
+import type { TaskState } from "./errors.ts";
+
+/** Where each field of the header stands: [first byte, length]. The layout is frozen: `docs/wire.md`. */
+export const HEADER_FIELDS = {
+  version: [0, 1],
+  state: [1, 1],
+  cancel: [2, 1],
+  joined: [3, 1],
+  taken: [4, 1],
+  attempt: [5, 3],
+  crashes: [8, 3],
+  since: [11, 13],
+  fence: [24, 16],
+  owner: [40, 12],
+  kind: [52, 1],
+  maxAttempts: [53, 3],
+  deadline: [56, 13],
+  resultTtl: [69, 10],
+  nonce: [79, 20],
+  nameLength: [99, 3],
+  optionsLength: [102, 4],
+  paramsLength: [106, 8],
+} as const;
+
+/** Bytes of the header. */
+export const HEADER_LENGTH = 114;
+/** The version digit of the layout. */
+export const RECORD_VERSION = "1";
+/** The owner field of a task that nobody owns. */
+export const NO_OWNER = "------------";
+/** The fence of a task that was never claimed. */
+export const NO_FENCE = "0000000000000000";
+
+/** The states by their digit in the header; `deleted` is a tombstone that outlives a task deleted on purpose by a minute. */
+export const STATES: readonly (TaskState | "deleted")[] = [
+  "stored",
+  "scheduled",
+  "queued",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+  "expired",
+  "deleted",
+];
+
+/** How a task came to be: `enqueued` (nobody waits), `asked` (a `query` waits for it), `local` (run by its own process, without lease), `foreign` (a bare JSON task of another program). */
+export type TaskKind = "enqueued" | "asked" | "local" | "foreign";
+
+const KINDS: Readonly<Record<string, TaskKind>> = { e: "enqueued", a: "asked", l: "local", f: "foreign" };
+
+/** What a header says. */
+export interface TaskHeader {
+  readonly state: TaskState | "deleted";
+  /** A cancel was asked for while it ran. */
+  readonly cancelAsked: boolean;
+  /** Others than the submitter wait for it. */
+  readonly joined: boolean;
+  /** Its ended record was taken by a `once` reader. */
+  readonly taken: boolean;
+  /** Starts so far, releases not counted; 1 in the first attempt. */
+  readonly attempt: number;
+  /** Leases lost so far. */
+  readonly crashes: number;
+  /** When it entered its state, epoch milliseconds by Redis' clock. */
+  readonly since: number;
+  /** Sixteen digits: names one ownership; grows with each claim. */
+  readonly fence: string;
+  /** Who runs it, or who ran it last; {@linkcode NO_OWNER} when nobody owns it. */
+  readonly owner: string;
+  readonly kind: TaskKind;
+  readonly maxAttempts: number;
+  /** Epoch milliseconds by Redis' clock; 0 = none. */
+  readonly deadline: number;
+  /** How long the ended record is kept, in milliseconds. */
+  readonly resultTtl: number;
+  /** Client id (12) and counter (8): names one submission. */
+  readonly nonce: string;
+}
+
+/** A whole record. */
+export interface TaskRecord extends TaskHeader {
+  readonly id: string;
+  readonly name: string;
+  /** What listeners need to know beside params: JSON text, or empty. */
+  readonly options: string;
+  /** The params as submitted (`encodeValue`), or a bare JSON task for kind `foreign`. */
+  readonly params: string;
+  /** Progress, then the result or the error (`outcome.ts`); empty when there is neither. */
+  readonly outcome: string;
+}
+
+/** Reads the header of a record; throws `RangeError` on a text that has none. */
+export function decodeHeader(text: string): TaskHeader {
+  const state = STATES[Number(field(text, "state"))];
+  if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
+    throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);
+  }
+  return {
+    state,
+    cancelAsked: field(text, "cancel") === "1",
+    joined: field(text, "joined") === "1",
+    taken: field(text, "taken") === "1",
+    attempt: Number(field(text, "attempt")),
+    crashes: Number(field(text, "crashes")),
+    since: Number(field(text, "since")),
+    fence: field(text, "fence"),
+    owner: field(text, "owner"),
+    kind: KINDS[field(text, "kind")] ?? "enqueued",
+    maxAttempts: Number(field(text, "maxAttempts")),
+    deadline: Number(field(text, "deadline")),
+    resultTtl: Number(field(text, "resultTtl")),
+    nonce: field(text, "nonce"),
+  };
+}
+
+/**
+ * Reads a whole record. Lengths in the header count UTF-8 bytes, as Redis does; a record of ASCII only, the usual
+ * case, is sliced as it is.
+ */
+export function decodeRecord(id: string, text: string): TaskRecord {
+  const header = decodeHeader(text);
+  const nameLength = Number(field(text, "nameLength"));
+  const optionsLength = Number(field(text, "optionsLength"));
+  const paramsLength = Number(field(text, "paramsLength"));
+  const [name, options, params, outcome] = split(text, [nameLength, optionsLength, paramsLength]);
+  return { ...header, id, name: name!, options: options!, params: params!, outcome: outcome! };
+}
+
+function field(text: string, name: keyof typeof HEADER_FIELDS): string {
+  const [first, length] = HEADER_FIELDS[name];
+  return text.slice(first, first + length);
+}
+
+/** Cuts what follows the header into parts of the given byte lengths and a last part of the rest. */
+function split(text: string, lengths: readonly number[]): string[] {
+  // deno-lint-ignore no-control-regex
+  if (/^[\x00-\x7f]*$/.test(text)) {
+    return cut(lengths, HEADER_LENGTH, (first, end) => text.slice(first, end));
+  }
+  const bytes = new TextEncoder().encode(text);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return cut(lengths, HEADER_LENGTH, (first, end) => decoder.decode(bytes.subarray(first, end)));
+}
+
+function cut(lengths: readonly number[], start: number, slice: (first: number, end?: number) => string): string[] {
+  const parts: string[] = [];
+  let first = start;
+  for (const length of lengths) {
+    parts.push(slice(first, first + length));
+    first += length;
+  }
+  parts.push(slice(first));
+  return parts;
+}
+
+/** The number of bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  // deno-lint-ignore no-control-regex
+  return /^[\x00-\x7f]*$/.test(text) ? text.length : new TextEncoder().encode(text).length;
+}
+
+/** What a new record carries behind its state, owner and times: everything the submitter decides. */
+export interface RecordBody {
+  readonly name: string;
+  readonly options: string;
+  readonly params: string;
+}
+
+/** The lengths (15 digits) that stand at the end of the header, and the text that follows it. */
+export function encodeBody(body: RecordBody): string {
+  return digits(byteLength(body.name), 3) + digits(byteLength(body.options), 4) +
+    digits(byteLength(body.params), 8) + body.name + body.options + body.params;
+}
+
+/** A count as decimal digits of a fixed width. */
+export function digits(value: number, width: number): string {
+  const text = String(Math.min(Math.max(Math.round(value), 0), 10 ** width - 1));
+  return text.padStart(width, "0");
+}
+
+/** The letter of a kind in the header. */
+export function kindLetter(kind: TaskKind): string {
+  return { enqueued: "e", asked: "a", local: "l", foreign: "f" }[kind];
+}
+
+/** Writes a record as a script would: for the memory store and for tests. */
+export function encodeRecord(record: TaskRecord): string {
+  return RECORD_VERSION + STATES.indexOf(record.state) + flag(record.cancelAsked) + flag(record.joined) +
+    flag(record.taken) + digits(record.attempt, 3) + digits(record.crashes, 3) + digits(record.since, 13) +
+    record.fence + record.owner + kindLetter(record.kind) + digits(record.maxAttempts, 3) +
+    digits(record.deadline, 13) + digits(record.resultTtl, 10) + record.nonce + encodeBody(record) + record.outcome;
+}
+
+function flag(value: boolean): string {
+  return value ? "1" : "0";
+}
