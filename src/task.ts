@@ -1,0 +1,164 @@
+/**
+ * A task as users see it: what a handler is called with, what `getTask` returns, what `setTask` takes.
+ *
+ * It is plain data with two verbs, `update` and `save`, whose effects are hooks that the maker of the task sets: the
+ * queue for a task of this process, the attempt for a claimed one. So this module knows no store, and a task made by
+ * hand is a complete task. Rejected: a task that keeps a reference to its queue, because a handler could then reach
+ * every other task and because tests would need a queue to make one.
+ *
+ * @module
+ */
+import { systemClock } from "./clock.ts";
+import { type TaskState, TaskTimeoutError } from "./errors.ts";
+import type { Progress } from "./outcome.ts";
+
+/** What a {@linkcode RedisTask} is made of; all but `id`, `name` and `params` may be left out. */
+export interface RedisTaskInit<Params = unknown, Result = unknown> {
+  /** Names the task among all tasks of its queue. */
+  readonly id: string;
+  /** Names the kind of work. */
+  readonly name: string;
+  /** The input of the handler. */
+  readonly params: Params;
+  /** Epoch milliseconds after which nothing of the task counts any more. @default Infinity */
+  readonly expiry?: number;
+  /** What the handler returned. */
+  readonly result?: Result;
+  /** Why it did not succeed. */
+  readonly error?: Error;
+  /** @default "stored" */
+  readonly state?: TaskState;
+  /** Names one ownership, see {@linkcode RedisTask.fence}. @default 0 */
+  readonly fence?: number;
+  /** 1 in the first attempt. @default 0 */
+  readonly attempt?: number;
+  /** Steps done. @default null */
+  readonly currentProgress?: number | null;
+  /** Steps in all. @default null */
+  readonly totalProgress?: number | null;
+  /** Epoch milliseconds of the last `update`. @default null */
+  readonly updateProgressTime?: number | null;
+  /** Aborts when the task is to stop. */
+  readonly signal?: AbortSignal;
+  /** Stores the task: called by `save`. */
+  readonly save?: (task: RedisTask) => Promise<void>;
+  /** Stores how far the task is: called by `update`. */
+  readonly report?: (progress: Progress) => Promise<void>;
+  /** The present, epoch milliseconds. */
+  readonly now?: () => number;
+}
+
+/**
+ * One unit of work.
+ *
+ * @example
+ * ```ts
+ * import { RedisTask } from "errand";
+ *
+ * const task = new RedisTask({ id: "photo-7", name: "resize", params: { width: 200 } });
+ * console.log(task.state, task.expiry); // "stored", Infinity
+ * ```
+ */
+export class RedisTask<Params = unknown, Result = unknown> {
+  /** Names the task among all tasks of its queue. */
+  readonly id: string;
+  /** Names the kind of work: which queue it waits in, which handler does it. */
+  readonly name: string;
+  /** The input of the handler. A handler that changes it does not change what a later attempt sees. */
+  params: Params;
+  /** Epoch milliseconds after which nothing of the task counts any more; `Infinity` when it has no deadline. */
+  readonly expiry: number;
+  /** What the handler returned, once it did. */
+  result: Result | undefined;
+  /** Why the task did not succeed. */
+  error: Error | undefined;
+  /** The state that the task was in when this object was made. */
+  state: TaskState;
+  /**
+   * A number that grows with every ownership of this id, exact in a double; 0 = never claimed. Hand it to a database
+   * that refuses writes with a smaller one, and a handler that was thought dead cannot spoil what its successor did.
+   */
+  readonly fence: number;
+  /** 1 in the first attempt, 0 before it. */
+  readonly attempt: number;
+  /** Steps done, as last told to {@linkcode RedisTask.update}; null before. */
+  currentProgress: number | null;
+  /** Steps in all, as last told to {@linkcode RedisTask.update}; null before. */
+  totalProgress: number | null;
+  /** Epoch milliseconds of the last {@linkcode RedisTask.update}; null before. */
+  updateProgressTime: number | null;
+  /** Aborts when the task is to stop: its `reason` says why (expired, cancelled, lease lost, listener stopped). */
+  readonly signal: AbortSignal;
+  readonly #save: ((task: RedisTask) => Promise<void>) | undefined;
+  readonly #report: ((progress: Progress) => Promise<void>) | undefined;
+  readonly #now: () => number;
+
+  /** Makes a task; nothing is stored until `setTask`, `save`, `enqueue` or `query`. */
+  constructor(init: RedisTaskInit<Params, Result>) {
+    this.id = init.id;
+    this.name = init.name;
+    this.params = init.params;
+    this.expiry = init.expiry ?? Infinity;
+    this.result = init.result;
+    this.error = init.error;
+    this.state = init.state ?? "stored";
+    this.fence = init.fence ?? 0;
+    this.attempt = init.attempt ?? 0;
+    this.currentProgress = init.currentProgress ?? null;
+    this.totalProgress = init.totalProgress ?? null;
+    this.updateProgressTime = init.updateProgressTime ?? null;
+    this.signal = init.signal ?? new AbortController().signal;
+    this.#save = init.save;
+    this.#report = init.report;
+    this.#now = init.now ?? systemClock.now;
+  }
+
+  /**
+   * Says how far the task is: `current` of `total` steps.
+   *
+   * Throws `TypeError` for anything but finite numbers, and `TaskTimeoutError` once the task has expired, which is
+   * how a long handler that looks at nothing else learns to stop.
+   */
+  async update(current: number, total: number): Promise<void> {
+    if (!Number.isFinite(current) || !Number.isFinite(total)) {
+      throw new TypeError(
+        `Cannot update task ${this.id}: progress must be two finite numbers, not ${current} and ${total}`,
+      );
+    }
+    const updatedAt = this.#now();
+    if (updatedAt > this.expiry) {
+      throw new TaskTimeoutError(`Cannot update task ${this.id}: it expired ${updatedAt - this.expiry} ms ago`);
+    }
+    this.currentProgress = current;
+    this.totalProgress = total;
+    this.updateProgressTime = updatedAt;
+    await this.#report?.({ current, total, updatedAt });
+  }
+
+  /**
+   * Stores the task as it is now. Throws `TypeError` for a task made by hand, which no queue knows (use
+   * `queue.setTask(task)`), and what `setTask` throws otherwise.
+   */
+  async save(): Promise<void> {
+    if (this.#save === undefined) {
+      throw new TypeError(`Cannot save task ${this.id}: it belongs to no queue; use queue.setTask(task)`);
+    }
+    await this.#save(this);
+  }
+}
+
+/**
+ * A user's function: does one task and returns its result, or throws.
+ *
+ * `Params` is `never` by default so that a handler of any params can stand where a `TaskFn` is asked for.
+ */
+export type TaskFn<Params = never, Result = unknown> = (task: RedisTask<Params, unknown>) => Result | Promise<Result>;
+
+/** One function for all names, or a map of name → function. */
+export type TaskFns = TaskFn | Readonly<Record<string, TaskFn>>;
+
+/** The function that does tasks of this name, or undefined. Only own members of a map count: a task may be called `constructor`. */
+export function handlerFor(taskFn: TaskFns | undefined, name: string): TaskFn | undefined {
+  if (typeof taskFn === "function" || taskFn === undefined) return taskFn;
+  return Object.hasOwn(taskFn, name) ? taskFn[name] : undefined;
+}
