@@ -1,0 +1,40 @@
+/**
+ * Everything that must hold beside the tests: `deno task ok`. Runs all checks, says which did not pass, exits with 1.
+ * Needs no network. `--fix` formats first.
+ */
+import { spawnSync } from "node:child_process";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const PATH = [process.env.PATH, join(ROOT, "tools", "node_modules", ".bin")]
+  .join(delimiter);
+
+const CHECKS = {
+  "format": ["fmt", "--check"],
+  "lint": ["lint"],
+  "types": ["check"],
+  "types of Bun": ["run", "-A", "tools/check_bun_types.mjs"],
+  "documentation": ["doc", "--lint", "mod.ts", "cli.ts"],
+  "publish": ["publish", "--dry-run", "--allow-dirty"],
+  "architecture": ["run", "-A", "tools/check.ts"],
+  "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
+};
+
+function passes([name, args]) {
+  const { status, stdout, stderr } = spawnSync("deno", args, {
+    cwd: ROOT,
+    encoding: "utf8",
+    env: { ...process.env, PATH, NO_COLOR: "1" },
+  });
+  console.log(`${status === 0 ? "ok    " : "FAILED"} ${name}`);
+  if (status !== 0) {
+    console.log(`${stdout}${stderr}`.trimEnd().replaceAll(/^/gm, "       "));
+  }
+  return status === 0;
+}
+
+if (process.argv.includes("--fix")) passes(["formatted", ["fmt"]]);
+const results = Object.entries(CHECKS).map(passes);
+process.exitCode = results.every(Boolean) ? 0 : 1;

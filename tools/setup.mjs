@@ -1,0 +1,125 @@
+/**
+ * Makes a fresh machine ready: the packages, the three runtimes and a redis-server. Plain JavaScript, since it runs
+ * before anything is installed; `node tools/setup.mjs`, `deno run -A tools/setup.mjs` or `bun tools/setup.mjs`.
+ *
+ * It looks first and installs only what is missing, so that it costs a fraction of a second once all is there.
+ * A redis-server that cannot be had is said, and is no failure: the demo then uses the memory store.
+ * `--no-runtimes` leaves out tools/ (for people who have Deno or Bun and want only that).
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const TOOLS = join(ROOT, "tools");
+
+/** Is every package of the folder's lock file installed in its locked version? Packages for other platforms do not count. */
+export function isInstalled(folder) {
+  const { packages } = JSON.parse(
+    readFileSync(join(folder, "package-lock.json"), "utf8"),
+  );
+  return Object.entries(packages).every(([path, { version, optional }]) => {
+    if (path === "") return true;
+    const manifest = join(folder, path, "package.json");
+    if (!existsSync(manifest)) return optional === true;
+    return JSON.parse(readFileSync(manifest, "utf8")).version === version;
+  });
+}
+
+/** Runs a program, its output passed on to standard error; true when it ended well. */
+function run(program, args, cwd = ROOT) {
+  const { status } = spawnSync(program, args, {
+    cwd,
+    stdio: ["ignore", 2, 2],
+    env: environment(),
+  });
+  return status === 0;
+}
+
+function answers(program, args = ["--version"]) {
+  return spawnSync(program, args, {
+    stdio: "ignore",
+    timeout: 20_000,
+    env: environment(),
+  }).status === 0;
+}
+
+/** The runtimes of tools/ stand behind those that the machine has. */
+function environment() {
+  return {
+    ...process.env,
+    PATH: [process.env.PATH, join(TOOLS, "node_modules", ".bin")].join(
+      delimiter,
+    ),
+  };
+}
+
+function say(text) {
+  console.error(`set-up: ${text}`);
+}
+
+function installPackages() {
+  // Deno lays its packages out under node_modules/.deno, where the lock's paths say nothing.
+  if (existsSync(join(ROOT, "node_modules", ".deno")) || isInstalled(ROOT)) {
+    return true;
+  }
+  say("installing packages …");
+  const installers = [["npm", ["ci", "--no-audit", "--no-fund"]], ["deno", [
+    "install",
+  ]], ["bun", ["install", "--no-save"]]];
+  const [program, args] = installers.find(([name]) => answers(name)) ?? [];
+  if (program === undefined) return fail("needs npm, deno or bun");
+  return run(program, args) ||
+    fail(`\`${program} ${args.join(" ")}\` did not succeed`);
+}
+
+function installRuntimes() {
+  if (
+    isInstalled(TOOLS) &&
+    answers(join(TOOLS, "node_modules", ".bin", "deno")) &&
+    answers(join(TOOLS, "node_modules", ".bin", "bun"))
+  ) {
+    return true;
+  }
+  say("installing Deno and Bun into tools/ …");
+  return run(
+    "npm",
+    ["ci", "--no-audit", "--no-fund", "--foreground-scripts"],
+    TOOLS,
+  ) ||
+    fail("`npm ci --prefix tools` did not succeed");
+}
+
+function installRedis() {
+  if (answers("redis-server")) return;
+  say("no redis-server here, installing it with apt-get …");
+  const root = typeof process.getuid === "function" && process.getuid() === 0;
+  const apt = (...args) => root ? run("apt-get", args) : run("sudo", ["-n", "apt-get", ...args]);
+  // The package starts a service of its own; errand only wants the program, so a failing start is not asked about.
+  process.env.DEBIAN_FRONTEND = "noninteractive";
+  apt("update", "-qq");
+  apt("install", "-y", "-qq", "--no-install-recommends", "redis-server");
+  if (!answers("redis-server")) {
+    say(
+      "redis-server could not be installed: the demo uses the memory store, the tests that need Redis will fail",
+    );
+  }
+}
+
+function fail(text) {
+  say(text);
+  return false;
+}
+
+function main(args) {
+  const ready = installPackages() &&
+    (args.includes("--no-runtimes") || installRuntimes());
+  installRedis();
+  if (!ready) process.exitCode = 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main(process.argv.slice(2));
+}
