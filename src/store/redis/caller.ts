@@ -1,0 +1,164 @@
+/**
+ * What callers do with a task beside enqueueing it: withdraw, cancel, put, take, acknowledge, and the presence they ask for.
+ *
+ * @module
+ */
+import { digits, encodeBody, kindLetter, STATES } from "../../record.ts";
+import type { PutRequest } from "../store.ts";
+import { defineScript, RECOVERY, type Script } from "./script.ts";
+
+/**
+ * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
+ * The hint stays in the list: it is dead, and the next claim drops it.
+ */
+export const withdrawScript: Script = defineScript(
+  "withdraw",
+  String.raw`
+local id, nonce, owner, lease = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local r = call("GET", recordKey(id))
+if not isRecord(r) then return { "r", "-" } end
+local state = sub(r, 2, 2)
+if sub(r, 80, 99) ~= nonce then return { "r", state } end
+if state == "3" and sub(r, 41, 52) == owner then
+  call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
+  return { "o", r }
+end
+if state ~= "1" and state ~= "2" then return { "r", state } end
+if isLate(r) then
+  finish(id, r, "7", NO_OWNER)
+  sendTold()
+  return { "r", "7" }
+end
+local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now ..
+  newFence(tonumber(sub(r, 25, 40))) .. owner
+call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
+call("SETRANGE", recordKey(id), 1, front)
+outlive(id, r, lease)
+if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
+return { "o", "1" .. front .. sub(r, 53) }`,
+);
+
+/**
+ * ARGV: 3 id, 4 nonce or empty, 5 `1` to leave it when others joined.
+ * Returns {`c`} cancelled · {`a`} its owner is asked · {`e`, state digit} · {`j`} · {`u`}.
+ */
+export const cancelScript: Script = defineScript(
+  "cancel",
+  String.raw`
+local id, nonce, unlessJoined = ARGV[3], ARGV[4], ARGV[5]
+local r = call("GET", recordKey(id))
+if not isRecord(r) then return { "u" } end
+local state = sub(r, 2, 2)
+if state == "8" or (nonce ~= "" and sub(r, 80, 99) ~= nonce) then return { "u" } end
+if state >= "4" then return { "e", state } end
+if unlessJoined == "1" and sub(r, 4, 4) == "1" then return { "j" } end
+if state == "3" then
+  call("SETRANGE", recordKey(id), 2, "1")
+  call("PUBLISH", base .. "|control|" .. sub(r, 41, 52), #id .. ":" .. id)
+  return { "a" }
+end
+finish(id, r, "6", NO_OWNER)
+if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
+sendTold()
+return { "c" }`,
+);
+
+/**
+ * ARGV: 3 id, 4 nonce, 5 kind, 6 state digit, 7 owner, 8 timeout ms, 9 resultTtl (10 digits), 10 body, 11 outcome.
+ * Returns {`w` or `c`, state digit}. Never over a live record of another nonce; only a local run replaces an ended one.
+ */
+export const putScript: Script = defineScript(
+  "put",
+  String.raw`
+local id, nonce, kind, state, owner, timeout = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
+local r = call("GET", recordKey(id))
+local fence, flags = "0000000000000000", "000"
+if r then
+  if not isRecord(r) then return { "c", "-" } end
+  local old = sub(r, 2, 2)
+  local isMine = sub(r, 80, 99) == nonce
+  if not (old == "0" or old == "8" or isMine or (old >= "4" and kind == "l")) then return { "c", old } end
+  fence = sub(r, 25, 40)
+  if isMine and old ~= "8" then flags = sub(r, 3, 5) end
+end
+local ttl = tonumber(ARGV[9])
+if state < "4" and timeout > 0 then ttl = timeout + 300000 end
+local deadline = timeout > 0 and format("%013.0f", ms + timeout) or "0000000000000"
+local new = "1" .. state .. flags .. (state == "0" and "000" or "001") .. "000" .. now .. fence .. owner .. kind .. "001" ..
+  deadline .. ARGV[9] .. nonce .. ARGV[10] .. ARGV[11]
+call("SET", recordKey(id), new, "PX", int(math.max(1, ttl)))
+if state >= "4" then tell(id, new) end
+sendTold()
+return { "w", state }`,
+);
+
+/**
+ * ARGV: 3 id, 4 reader (12 characters). Returns the record or false.
+ * A taken record is kept for a minute, so that a reader whose answer was lost may take it again.
+ */
+export const takeScript: Script = defineScript(
+  "take",
+  String.raw`
+local id, reader = ARGV[3], ARGV[4]
+local r = call("GET", recordKey(id))
+if not r then return false end
+if not isRecord(r) then return sub(r, 1, 1) == "{" and r end
+local state = sub(r, 2, 2)
+if state == "8" then return false end
+if state < "4" or sub(r, 4, 4) == "1" then return r end
+if sub(r, 5, 5) == "1" then return sub(r, 41, 52) == reader and r end
+call("SETRANGE", recordKey(id), 4, "1")
+call("SETRANGE", recordKey(id), 40, reader)
+call("PEXPIRE", recordKey(id), 60000)
+return sub(r, 1, 4) .. "1" .. sub(r, 6, 40) .. reader .. sub(r, 53)`,
+);
+
+/** ARGV: 3 id, 4 reader. The header stays for a minute: a late copy of the enqueue finds its nonce in it and does not run again. */
+export const acknowledgeScript: Script = defineScript(
+  "acknowledge",
+  String.raw`
+local id, reader = ARGV[3], ARGV[4]
+local r = call("GET", recordKey(id))
+if isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 2, 2) ~= "8" and sub(r, 41, 52) == reader then
+  call("SET", recordKey(id), "18" .. sub(r, 3, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
+end
+return 1`,
+);
+
+/** ARGV: 3 name. Returns how many listen to it now. */
+export const listenedScript: Script = defineScript(
+  "listened",
+  String.raw`return call("ZCOUNT", place("listen", ARGV[3]), "(" .. int(ms), "+inf")`,
+);
+
+/** ARGV: 3 listener, 4 ms, then the names. */
+export const appearScript: Script = defineScript(
+  "appear",
+  RECOVERY + String.raw`
+appear(ARGV[3], tonumber(ARGV[4]), 5, #ARGV)
+return 1`,
+);
+
+/** ARGV: 3 listener, then the names. */
+export const leaveScript: Script = defineScript(
+  "leave",
+  String.raw`
+for i = 4, #ARGV do call("ZREM", place("listen", ARGV[i]), ARGV[3]) end
+call("DEL", base .. "|task-listener|" .. ARGV[3])
+return 1`,
+);
+
+/** The words of a put. */
+export function putWords(request: PutRequest): string[] {
+  return [
+    request.id,
+    request.nonce,
+    kindLetter(request.kind),
+    String(STATES.indexOf(request.state)),
+    request.owner,
+    String(Math.ceil(request.timeout)),
+    digits(request.resultTtl, 10),
+    encodeBody(request),
+    request.outcome,
+  ];
+}

@@ -1,0 +1,125 @@
+/**
+ * What an owner says while it has a task: renew its lease, report its progress, or release it.
+ *
+ * @module
+ */
+import type { Ownership, RenewRequest } from "../store.ts";
+import { defineScript, RECOVERY, type Script } from "./script.ts";
+
+/**
+ * ARGV: 3 owner, 4 lease ms, 5 presence ms, 6 how many names follow, those names, then id, name, fence an item.
+ * Returns three characters an item (`ownerAnswer`). Recovers and promotes for the names of its presence (at most 32 a call, from a
+ * random one on) and of its items, so that saturated listeners do it too.
+ */
+export const renewScript: Script = defineScript(
+  "renew",
+  RECOVERY + String.raw`
+local owner, lease, presence, first = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 7 + ARGV[6]
+local ids, mine, answers = {}, {}, {}
+for i = first, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[i]
+  mine[ARGV[i + 1]] = true
+end
+if presence > 0 then
+  appear(owner, presence, 7, first - 1)
+  local count = first - 7
+  local from = count > 0 and us % count or 0
+  for i = 1, math.min(count, 32) do mine[ARGV[7 + (from + i) % count]] = true end
+end
+local records = recordsOf(ids)
+for i = 1, #ids do
+  local at = first + (i - 1) * 3
+  local r = records[i]
+  local no = refusal(r, ARGV[at + 2], owner)
+  if no then answers[i] = no
+  else
+    call("ZADD", place("lease", ARGV[at + 1]), int(ms + lease), ids[i])
+    outlive(ids[i], r, lease)
+    answers[i] = "a" .. sub(r, 2, 3)
+  end
+end
+for name in pairs(mine) do
+  recover(name)
+  promote(name)
+  if call("LLEN", place("queue", name)) > 0 then ring(name) end
+end
+sendTold()
+return answers`,
+);
+
+/** ARGV from 3, four an item: id, owner, fence, outcome. Returns three characters an item. */
+export const progressScript: Script = defineScript(
+  "progress",
+  String.raw`
+local ids, answers = {}, {}
+for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+local records = recordsOf(ids)
+for i = 1, #ids do
+  local at = 3 + (i - 1) * 4
+  local r = records[i]
+  local no = refusal(r, ARGV[at + 2], ARGV[at + 1])
+  if not no then
+    call("SET", recordKey(ids[i]), sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL")
+  end
+  answers[i] = no or ("a" .. sub(r, 2, 3))
+end
+return answers`,
+);
+
+/**
+ * ARGV from 3, four an item: id, name, owner, fence. Returns three characters an item.
+ * Back to the head in the order given: pushed from the last to the first. The attempt is not counted.
+ */
+export const releaseScript: Script = defineScript(
+  "release",
+  String.raw`
+local ids, answers = {}, {}
+for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+local records = recordsOf(ids)
+
+local function release(id, r, name)
+  if sub(r, 3, 3) == "1" then
+    finish(id, r, "6", NO_OWNER)
+    return "6"
+  elseif isLate(r) then
+    finish(id, r, "7", NO_OWNER)
+    return "7"
+  end
+  call("LPUSH", place("queue", name), id)
+  call("SETRANGE", recordKey(id), 1, "2" .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
+    now .. sub(r, 25, 40) .. NO_OWNER)
+  ring(name)
+  return "2"
+end
+
+for i = #ids, 1, -1 do
+  local at = 3 + (i - 1) * 4
+  local r = records[i]
+  local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
+  if no then answers[i] = no
+  else
+    answers[i] = "a" .. release(ids[i], r, ARGV[at + 1]) .. sub(r, 3, 3)
+    call("ZREM", place("lease", ARGV[at + 1]), ids[i])
+  end
+end
+sendTold()
+return answers`,
+);
+
+/** The words of a renewal. */
+export function renewWords(request: RenewRequest): string[] {
+  const presence = request.presence;
+  return [
+    request.owner,
+    String(request.lease),
+    String(presence?.duration ?? 0),
+    String(presence?.names.length ?? 0),
+    ...(presence?.names ?? []),
+    ...request.tasks.flatMap((task) => [task.id, task.name, task.fence]),
+  ];
+}
+
+/** The words of a release of one task. */
+export function releaseWords(tasks: readonly Ownership[]): string[] {
+  return tasks.flatMap((task) => [task.id, task.name, task.owner, task.fence]);
+}
