@@ -1,0 +1,276 @@
+/**
+ * Options: their types, their defaults, and the checks that turn a wrong one into an error at the call that made it.
+ *
+ * An unknown key is refused (with the nearest known one in the message): `timeOut: 5` that is silently ignored costs
+ * an afternoon. Durations are milliseconds.
+ *
+ * @module
+ */
+import { type Clock, systemClock } from "./clock.ts";
+import { consoleLog, type Log } from "./log.ts";
+import { TaskExecutePolicy } from "./policy.ts";
+import { type Random, systemRandom } from "./random.ts";
+import { byteLength } from "./record.ts";
+import { jsonSerializer, type Serializer } from "./serializer.ts";
+import type { IfExists } from "./store/store.ts";
+import type { TaskFns } from "./task.ts";
+
+/** Options of a `RedisTaskQueue`. */
+export interface QueueOptions<Fns extends TaskFns = TaskFns> {
+  /** Second part of every key, after the prefix. @default "task-queue" */
+  readonly suffix?: string;
+  /** How long a task counts, in milliseconds; calls may say otherwise. @default 300_000 */
+  readonly timeout?: number;
+  /** How often the safety net looks, in milliseconds. Answers and wake-ups do not wait for it. @default 5_000 */
+  readonly interval?: number;
+  /** Does the tasks: one function, or a map of name → function. Needed to listen and to run tasks here. */
+  readonly taskFn?: Fns;
+  /** Writes params and results. @default jsonSerializer */
+  readonly serializer?: Serializer;
+  /** Others that this queue can read. JSON always belongs to them. @default [] */
+  readonly serializers?: readonly Serializer[];
+  /** How long a listener owns a task without renewing it, in milliseconds: a dead one's tasks are back after that. @default 30_000 */
+  readonly lease?: number;
+  /** How long an ended task is kept, in milliseconds, at least 30_000. @default the task's timeout */
+  readonly resultTtl?: number;
+  /** How long one attempt may take, in milliseconds. @default 1_800_000 */
+  readonly attemptTimeout?: number;
+  /** Hears what the queue has to say. @default warnings and errors go to the console */
+  readonly log?: Log;
+  /** The source of time. @default the machine's */
+  readonly clock?: Clock;
+  /** The source of randomness. @default the machine's */
+  readonly random?: Random;
+}
+
+/** Options of `query`. */
+export interface QueryOptions {
+  /** How long to wait, and how long the task counts, in milliseconds. @default the queue's timeout */
+  readonly timeout?: number;
+  /** Where the task is done. @default TaskExecutePolicy.Auto */
+  readonly policy?: TaskExecutePolicy;
+  /** Delete the task once its answer is here. @default false */
+  readonly once?: boolean;
+  /** Ends the wait; the task too, unless others wait for it. */
+  readonly signal?: AbortSignal;
+  /** RemoteFirst: a task not started within so many milliseconds is done here. @default the smaller of interval and half the timeout */
+  readonly startWithin?: number;
+  /** How long the ended task is kept, in milliseconds, at least 30_000. @default the queue's */
+  readonly resultTtl?: number;
+}
+
+/** Options of `enqueue`. */
+export interface EnqueueOptions {
+  /** How long the task counts, in milliseconds; `Infinity` = until it is done. @default Infinity */
+  readonly timeout?: number;
+  /** Milliseconds until it may start. @default 0 */
+  readonly delay?: number;
+  /** What to do about a live or succeeded task of this id. @default "join" */
+  readonly ifExists?: IfExists;
+  /** How long the ended task is kept, in milliseconds, at least 30_000. @default the queue's */
+  readonly resultTtl?: number;
+}
+
+/** Options of `listen`. */
+export interface ListenOptions {
+  /** How many tasks at once. @default 128 */
+  readonly workers?: number;
+  /** Stops the listener. */
+  readonly signal?: AbortSignal;
+  /** How long running tasks may go on after that, in milliseconds, before they are given back. @default 10_000 */
+  readonly grace?: number;
+}
+
+/** Options of `executeTaskRemotely`. */
+export interface ExecuteOptions {
+  /** How long to wait, in milliseconds. @default what is left until the task's expiry, else the queue's timeout */
+  readonly timeout?: number;
+  /** Delete the task once its answer is here. @default false */
+  readonly once?: boolean;
+}
+
+/** The options of a queue, checked and complete. */
+export interface QueueSettings {
+  readonly suffix: string;
+  readonly timeout: number;
+  readonly interval: number;
+  readonly taskFn: TaskFns | undefined;
+  readonly serializer: Serializer;
+  readonly serializers: ReadonlyMap<string, Serializer>;
+  readonly lease: number;
+  readonly resultTtl: number | undefined;
+  readonly attemptTimeout: number;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** An ended task is never removed sooner: a caller in doubt may repeat its call for so long (protocol rule 4). */
+const RESULT_TTL_MIN = 30_000;
+
+const QUEUE_KEYS = [
+  ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout log clock random".split(" "),
+];
+
+/** Checks the options of a queue and fills in the defaults. */
+export function settingsOf(options: QueueOptions): QueueSettings {
+  checkKeys("new RedisTaskQueue", options, QUEUE_KEYS);
+  const serializer = options.serializer ?? jsonSerializer;
+  return {
+    suffix: checkText("suffix", options.suffix ?? "task-queue"),
+    timeout: checkDuration("timeout", options.timeout ?? 300_000, { infinite: true }),
+    interval: checkDuration("interval", options.interval ?? 5_000, { least: 1 }),
+    taskFn: checkTaskFn(options.taskFn),
+    serializer: checkSerializer(serializer),
+    serializers: serializersOf([jsonSerializer, ...options.serializers ?? [], serializer]),
+    lease: checkDuration("lease", options.lease ?? 30_000, { least: 1 }),
+    resultTtl: checkResultTtl(options.resultTtl),
+    attemptTimeout: checkDuration("attemptTimeout", options.attemptTimeout ?? 1_800_000, { least: 1 }),
+    log: options.log ?? consoleLog,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  };
+}
+
+/** Checks the options of one call of `query`. */
+export function checkQuery(options: QueryOptions): void {
+  checkKeys("query", options, ["timeout", "policy", "once", "signal", "startWithin", "resultTtl"]);
+  const policies: readonly unknown[] = Object.values(TaskExecutePolicy);
+  if (options.policy !== undefined && !policies.includes(options.policy)) {
+    throw new TypeError(`Cannot use the policy ${show(options.policy)}: it is one of ${policies.join(", ")}`);
+  }
+  checkOptional("timeout", options.timeout, { infinite: true });
+  checkOptional("startWithin", options.startWithin, {});
+  checkResultTtl(options.resultTtl);
+}
+
+/** Checks the options of one call of `enqueue`. */
+export function checkEnqueue(options: EnqueueOptions): void {
+  checkKeys("enqueue", options, ["timeout", "delay", "ifExists", "resultTtl"]);
+  const choices: readonly unknown[] = ["join", "replace", "reject"];
+  if (options.ifExists !== undefined && !choices.includes(options.ifExists)) {
+    throw new TypeError(`Cannot use ifExists ${show(options.ifExists)}: it is one of ${choices.join(", ")}`);
+  }
+  checkOptional("timeout", options.timeout, { infinite: true });
+  checkOptional("delay", options.delay, {});
+  checkResultTtl(options.resultTtl);
+}
+
+/** Checks the options of one call of `listen` and fills in the defaults. */
+export function listenSettings(options: ListenOptions): { workers: number; grace: number } {
+  checkKeys("listen", options, ["workers", "signal", "grace"]);
+  const workers = options.workers ?? 128;
+  if (!Number.isInteger(workers) || workers < 1) {
+    throw new RangeError(`Cannot use workers ${show(workers)}: it is a whole number of at least 1`);
+  }
+  return { workers, grace: checkDuration("grace", options.grace ?? 10_000) };
+}
+
+/** Checks the options of `executeTaskRemotely`, `executeTaskLocally` and `buildTask`. */
+export function checkExecute(verb: string, options: ExecuteOptions, keys: readonly (keyof ExecuteOptions)[]): void {
+  checkKeys(verb, options, keys);
+  checkOptional("timeout", options.timeout, { infinite: true });
+}
+
+/** Checks an id, a name, a prefix or a suffix: 1 to 512 bytes of well-formed text. Returns it. */
+export function checkText(what: string, text: unknown): string {
+  const size = typeof text === "string" ? byteLength(text) : 0;
+  if (typeof text === "string" && size >= 1 && size <= 512 && isWellFormed(text)) return text;
+  const fault = typeof text !== "string"
+    ? `it is ${text === null ? "null" : typeof text}`
+    : size < 1
+    ? "it is empty"
+    : size > 512
+    ? `it has ${size} bytes`
+    : "it has half of a surrogate pair";
+  throw new TypeError(`Cannot use ${show(text)} as ${what}: ${fault}; it must be a string of 1 to 512 bytes`);
+}
+
+/** What a duration may be. */
+interface Bounds {
+  readonly least?: number;
+  readonly infinite?: boolean;
+}
+
+/** Checks a duration in milliseconds. Returns it. */
+export function checkDuration(what: string, value: unknown, bounds: Bounds = {}): number {
+  const least = bounds.least ?? 0;
+  const isNumber = typeof value === "number" && (Number.isFinite(value) || (bounds.infinite && value === Infinity));
+  if (isNumber && value >= least) return value;
+  const asked = `a ${bounds.infinite ? "" : "finite "}number of milliseconds, at least ${least}`;
+  throw typeof value === "number"
+    ? new RangeError(`Cannot use ${what} ${value}: it must be ${asked}`)
+    : new TypeError(`Cannot use ${what} ${show(value)}: it must be ${asked}`);
+}
+
+/** How long an ended task is kept. */
+export function resultTtlFor(settings: QueueSettings, asked: number | undefined, timeout: number): number {
+  const fallback = Number.isFinite(timeout) ? timeout : Number.isFinite(settings.timeout) ? settings.timeout : 300_000;
+  return Math.max(asked ?? settings.resultTtl ?? fallback, RESULT_TTL_MIN);
+}
+
+function checkOptional(what: string, value: number | undefined, bounds: Bounds): void {
+  if (value !== undefined) checkDuration(what, value, bounds);
+}
+
+function checkResultTtl(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : checkDuration("resultTtl", value, { least: RESULT_TTL_MIN });
+}
+
+function checkTaskFn(taskFn: TaskFns | undefined): TaskFns | undefined {
+  if (taskFn === undefined || typeof taskFn === "function") return taskFn;
+  if (typeof taskFn !== "object" || taskFn === null) {
+    throw new TypeError(`Cannot use ${show(taskFn)} as taskFn: it is a function, or an object of name → function`);
+  }
+  for (const [name, handler] of Object.entries(taskFn)) {
+    if (typeof handler === "function") continue;
+    throw new TypeError(`Cannot use taskFn: its member ${show(name)} is no function but ${typeof handler}`);
+  }
+  return taskFn;
+}
+
+function checkSerializer(serializer: Serializer): Serializer {
+  if (typeof serializer?.name === "string" && /^[a-z0-9._/+]{1,32}$/.test(serializer.name)) return serializer;
+  throw new TypeError(
+    `Cannot use a serializer named ${show(serializer?.name)}: a name is 1 to 32 of a-z 0-9 . _ / +`,
+  );
+}
+
+function serializersOf(serializers: readonly Serializer[]): ReadonlyMap<string, Serializer> {
+  return new Map(serializers.map((serializer) => [checkSerializer(serializer).name, serializer]));
+}
+
+function checkKeys(verb: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const near = known.find((word) => isNear(key.toLowerCase(), word.toLowerCase()));
+    const way = near === undefined ? `it knows ${known.join(", ")}` : `did you mean ${show(near)}?`;
+    throw new TypeError(`Cannot use the option ${show(key)} of ${verb}: ${way}`);
+  }
+}
+
+/** At most two letters are wrong, missing or too many. */
+function isNear(text: string, word: string): boolean {
+  let row = Array.from({ length: word.length + 1 }, (_, index) => index);
+  for (let line = 1; line <= text.length; line += 1) {
+    const next = [line];
+    for (let column = 1; column <= word.length; column += 1) {
+      const change = row[column - 1]! + (text[line - 1] === word[column - 1] ? 0 : 1);
+      next.push(Math.min(change, row[column]! + 1, next[column - 1]! + 1));
+    }
+    row = next;
+  }
+  return row[word.length]! <= 2;
+}
+
+/** `isWellFormed` is younger than some of the runtimes' libraries: a lone surrogate does not survive UTF-8. */
+function isWellFormed(text: string): boolean {
+  return !/[\ud800-\udfff]/.test(text) ||
+    new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text)) === text;
+}
+
+function show(value: unknown): string {
+  return typeof value === "string"
+    ? JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value)
+    : String(value);
+}
