@@ -1,0 +1,108 @@
+/**
+ * The command line: which commands there are, how errors are worded, and which exit code they give.
+ *
+ * Stricli parses, checks and suggests; its own exit codes (251, 252, …) are turned into those of `exit_codes.ts`.
+ *
+ * @module
+ */
+import process from "node:process";
+import {
+  type ApplicationText,
+  ArgumentParseError,
+  buildApplication,
+  buildRouteMap,
+  ExitCode as StricliExit,
+  run,
+  type StricliProcess,
+  text_en,
+} from "@stricli/core";
+import type { CliContext } from "./context.ts";
+import { demoCommand } from "./demo.ts";
+import { CliError, EXIT, exitCodeHelp, exitCodeOf } from "./exit_codes.ts";
+import { cancelCommand, getCommand } from "./inspect.ts";
+import { listenCommand } from "./listen.ts";
+import { describeError, describeFully, Output } from "./output.ts";
+import { queryCommand } from "./query.ts";
+import { Shutdown } from "./shutdown.ts";
+
+/** The version that `errand --version` prints; the same as in deno.json. */
+export const VERSION = "0.1.0";
+
+/** How long a module of the user's may keep the process alive after the command is done, in milliseconds. */
+const LINGER_MS = 1_000;
+
+const routes = buildRouteMap({
+  routes: {
+    listen: listenCommand,
+    query: queryCommand,
+    get: getCommand,
+    cancel: cancelCommand,
+    demo: demoCommand,
+  },
+  docs: {
+    brief: "A task queue on Redis: ask for tasks, do tasks, look at tasks",
+    fullDescription: [
+      "A task queue on Redis: ask for tasks, do tasks, look at tasks.",
+      "Durations are written 500ms, 30s, 5m or 2h. Redis is where --url or REDIS_URL says.",
+      "",
+      exitCodeHelp(),
+    ].join("\n"),
+  },
+});
+
+const text: ApplicationText = {
+  ...text_en,
+  exceptionWhileParsingArguments(error, ansiColor) {
+    if (error instanceof ArgumentParseError) {
+      const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
+      return `Wrong value for ${error.externalFlagNameOrPlaceholder}: ${reason}`;
+    }
+    return text_en.exceptionWhileParsingArguments.call(this, error, ansiColor);
+  },
+  exceptionWhileRunningCommand: (error) => `errand: ${wording(error)}`,
+};
+
+const application = buildApplication<CliContext>(routes, {
+  name: "errand",
+  versionInfo: { currentVersion: VERSION },
+  scanner: { caseStyle: "allow-kebab-for-camel" },
+  documentation: { caseStyle: "convert-camel-to-kebab" },
+  localization: { text },
+  determineExitCode: exitCodeOf,
+});
+
+/** Runs the command line `args` in this process, and sets its exit code. */
+export async function main(args: readonly string[]): Promise<void> {
+  const output = new Output();
+  output.redactor.learn(process.env.REDIS_URL);
+  for (const arg of args) output.redactor.learn(arg.replace(/^--url=/, ""));
+  const shutdown = new Shutdown(output);
+  const shell: StricliProcess = {
+    stdout: { write: (part) => output.text(part), getColorDepth: () => depthOf(process.stdout) },
+    stderr: { write: (part) => output.errorText(part), getColorDepth: () => depthOf(process.stderr) },
+    env: process.env,
+  };
+  process.stdout.on("error", () => process.exit(EXIT.ok)); // The reader has seen enough, as in `errand get x | head -1`.
+  await run(application, args, { process: shell, output, shutdown });
+  shutdown.dispose();
+  const code = shutdown.faulted ? EXIT.fault : toExit(shell.exitCode);
+  process.exitCode = code;
+  await output.flushed();
+  setTimeout(() => process.exit(code), LINGER_MS).unref();
+}
+
+/** Stricli's own codes are negative: usage, or a fault of ours. */
+function toExit(code: StricliProcess["exitCode"]): number {
+  if (code === StricliExit.UnknownCommand || code === StricliExit.InvalidArgument) return EXIT.usage;
+  return typeof code === "number" && code >= 0 ? code : EXIT.fault;
+}
+
+/** What a person is told: our own conditions in a sentence, a task's failure with its remote stack. */
+function wording(error: unknown): string {
+  if (error instanceof CliError) return error.message;
+  return exitCodeOf(error) === EXIT.taskFailed ? describeFully(error) : describeError(error);
+}
+
+function depthOf(stream: NodeJS.WriteStream): number {
+  return stream.isTTY && !process.env.NO_COLOR ? 8 : 1;
+}

@@ -1,0 +1,65 @@
+/**
+ * How far tasks are, as the person at the terminal sees it: bars on a terminal, a few plain lines elsewhere.
+ *
+ * @module
+ */
+import process from "node:process";
+import cliProgress from "cli-progress";
+
+/** Shows the progress of tasks by their labels. */
+export interface ProgressView {
+  /** Says how far the task of this label is. */
+  show(label: string, current: number, total: number): void;
+  /** Leaves the last picture and ends. */
+  stop(): void;
+}
+
+/** Bars on a terminal. */
+export class ProgressBars implements ProgressView {
+  readonly #bars = new Map<string, cliProgress.SingleBar>();
+  readonly #multi: cliProgress.MultiBar;
+
+  /** Draws on this stream, which is a terminal. */
+  constructor(stream: NodeJS.WriteStream = process.stderr) {
+    const format = "  {label} {bar} {value}/{total}";
+    this.#multi = new cliProgress.MultiBar(
+      { format, stream, hideCursor: true, clearOnComplete: false, gracefulExit: false, fps: 15 },
+      cliProgress.Presets.shades_classic,
+    );
+  }
+
+  /** Draws or moves the bar of a label. */
+  show(label: string, current: number, total: number): void {
+    const bar = this.#bars.get(label) ?? this.#multi.create(total, 0, { label });
+    this.#bars.set(label, bar);
+    bar.setTotal(total);
+    bar.update(current, { label });
+  }
+
+  /** Draws the last picture and gives the cursor back. */
+  stop(): void {
+    this.#multi.stop();
+  }
+}
+
+/** A line for each quarter, for pipes and logs. */
+export class ProgressLines implements ProgressView {
+  readonly #quarters = new Map<string, number>();
+  readonly #write: (line: string) => void;
+
+  /** Writes its lines with `write`. */
+  constructor(write: (line: string) => void) {
+    this.#write = write;
+  }
+
+  /** Writes a line when another quarter is done. */
+  show(label: string, current: number, total: number): void {
+    const quarter = total > 0 ? Math.floor(current / total * 4) : 0;
+    if (quarter === (this.#quarters.get(label) ?? 0)) return;
+    this.#quarters.set(label, quarter);
+    this.#write(`  ${label} ${String(Math.round(current / total * 100)).padStart(3)} % (${current}/${total})`);
+  }
+
+  /** Nothing is left to write. */
+  stop(): void {}
+}

@@ -1,0 +1,112 @@
+/**
+ * `errand query`: asks for a task to be done and prints its result.
+ *
+ * @module
+ */
+import { buildCommand, type Command } from "@stricli/core";
+import { type RedisTaskQueue, TaskExecutePolicy } from "../../mod.ts";
+import { systemRandom } from "../random.ts";
+import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
+import { parseDuration } from "./duration.ts";
+import { CliError, EXIT, exitCodeHelp, usageError } from "./exit_codes.ts";
+import { type JsonValue, parseJson, parseName } from "./parse.ts";
+import { ProgressBars } from "./progress.ts";
+import { loadTaskFns } from "./task_module.ts";
+import { watched } from "./watch.ts";
+
+const POLICIES = {
+  auto: TaskExecutePolicy.Auto,
+  local: TaskExecutePolicy.Local,
+  remote: TaskExecutePolicy.Remote,
+  "local-first": TaskExecutePolicy.LocalFirst,
+  "remote-first": TaskExecutePolicy.RemoteFirst,
+} as const;
+
+interface QueryFlags extends QueueFlags {
+  readonly id?: string;
+  readonly params?: JsonValue;
+  readonly timeout: number;
+  readonly policy: keyof typeof POLICIES;
+  readonly once: boolean;
+  readonly module?: string;
+}
+
+/** The command `query`. */
+export const queryCommand: Command<CliContext> = buildCommand<QueryFlags, [string], CliContext>({
+  func: query,
+  parameters: {
+    flags: {
+      ...queueFlags,
+      id: {
+        kind: "parsed",
+        parse: parseName,
+        optional: true,
+        placeholder: "id",
+        brief: "Id of the task: the same id again gets the same answer; a new one unless given",
+      },
+      params: { kind: "parsed", parse: parseJson, optional: true, placeholder: "json", brief: "Params of the task" },
+      timeout: {
+        kind: "parsed",
+        parse: parseDuration,
+        default: "30s",
+        placeholder: "30s",
+        brief: "How long the task may take, waiting included",
+      },
+      policy: {
+        kind: "enum",
+        values: Object.keys(POLICIES) as (keyof typeof POLICIES)[],
+        default: "auto",
+        brief: "Where it may run; without --module always at a listener",
+      },
+      once: { kind: "boolean", default: false, brief: "Delete the task when its answer was read", withNegated: false },
+      module: {
+        kind: "parsed",
+        parse: String,
+        optional: true,
+        placeholder: "module",
+        brief: "Module with handlers, so that the task may run in this process",
+      },
+    },
+    positional: { kind: "tuple", parameters: [{ brief: "Name of the task", parse: parseName, placeholder: "name" }] },
+  },
+  docs: {
+    brief: "Ask for a task to be done and print its result",
+    fullDescription: [
+      "Asks for a task to be done and prints its result as one line of JSON (null when there is none).",
+      "On a terminal a progress bar is shown. Ctrl-C cancels the task unless somebody else waits for it too.",
+      "",
+      exitCodeHelp(),
+    ].join("\n"),
+  },
+});
+
+async function query(this: CliContext, flags: QueryFlags, name: string): Promise<void> {
+  this.output.redactor.learn(urlOf(flags));
+  const taskFn = flags.module === undefined ? undefined : await loadTaskFns(flags.module);
+  if (taskFn === undefined && flags.policy.startsWith("local")) {
+    throw usageError(
+      `Cannot run "${name}" with --policy ${flags.policy}: name the module of its handler with --module`,
+    );
+  }
+  await withQueue(this, flags, { taskFn, timeout: flags.timeout }, async (queue) => {
+    this.shutdown.configure({ message: "cancelling; once more to leave at once", urgent: () => queue.close() });
+    this.output.result(await ask(this, queue, flags, name));
+  });
+}
+
+async function ask(context: CliContext, queue: RedisTaskQueue, flags: QueryFlags, name: string): Promise<unknown> {
+  const { output, shutdown } = context;
+  const { signal } = shutdown;
+  const { timeout, once } = flags;
+  const id = flags.id ?? `${name}:${systemRandom.id()}`;
+  const answer = queue.query(id, name, flags.params?.value, { timeout, once, policy: POLICIES[flags.policy], signal });
+  const view = output.isTerminal ? new ProgressBars() : undefined;
+  try {
+    return await (view === undefined ? answer : watched(answer, { queue, id, label: name, view }));
+  } catch (error) {
+    if (signal.aborted && !shutdown.faulted) throw new CliError(EXIT.interrupted, "Interrupted");
+    throw error;
+  } finally {
+    view?.stop();
+  }
+}

@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import { after, afterEach, before, describe, it } from "node:test";
+import { type CliResult, fixture, runCli, type RunningCli, startCli } from "./fixtures/run_cli.ts";
+import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { until, within } from "./support/wait.ts";
+
+const SECRET = "s3cret-word";
+const TASKS = fixture("cli_tasks.ts");
+/** Starting a runtime three times over on a busy machine takes its time. */
+const SLOW = { timeout: 90_000 };
+
+describe("errand, without Redis", SLOW, () => {
+  it("suggests the command and the flag that was meant, with exit code 2", async () => {
+    const [command, flag] = await Promise.all([runCli(["lisen", "x"]), runCli(["query", "add", "--tiemout", "1s"])]);
+    assert.match(command.stderr, /did you mean `listen`\?/);
+    assert.match(flag.stderr, /did you mean --timeout\?/);
+    assert.deepEqual([command.code, flag.code], [2, 2]);
+  });
+
+  it("names a bad value and the way out, with exit code 2", async () => {
+    const bad: readonly (readonly [string[], RegExp])[] = [
+      [["query", "add", "--timeout", "30"], /timeout: Cannot read the duration "30": it needs a unit/],
+      [["query", "add", "--params", "{a"], /params: Cannot read it as JSON/],
+      [["listen", TASKS, "--workers", "0"], /workers: Cannot use "0": it must be a whole number/],
+      [["listen", fixture("no_tasks.ts")], /a map in which "add" is no function/],
+      [["query", "add", "--policy", "local"], /name the module of its handler with --module/],
+    ];
+    const results = await Promise.all(bad.map(([args]) => runCli(args)));
+    for (const [index, { code, stderr }] of results.entries()) {
+      assert.match(stderr, bad[index]![1]);
+      assert.equal(code, 2);
+    }
+  });
+
+  it("prints help with the exit codes", async () => {
+    const help = await runCli(["query", "--help"]);
+    assert.match(help.stdout, /EXIT CODES\n\s+0 {2}done/);
+    assert.equal(help.code, 0);
+  });
+
+  it("says that Redis cannot be reached within seconds, without the password, with exit code 3", async () => {
+    const url = `redis://me:${SECRET}@127.0.0.1:1`;
+    const began = performance.now();
+    const results = await Promise.all([
+      runCli(["get", "x", "--url", url]),
+      runCli(["listen", TASKS], { REDIS_URL: url }),
+    ]);
+    assert.ok(performance.now() - began < 30_000);
+    for (const { code, stderr, stdout } of results) {
+      assert.match(stderr, /Cannot reach Redis at redis:\/\/\*\*\*@127\.0\.0\.1:1/);
+      assert.doesNotMatch(stderr + stdout, new RegExp(SECRET));
+      assert.equal(code, 3);
+    }
+  });
+
+  it("does not repeat a password in its complaint about a mistyped call", async () => {
+    const results = await Promise.all([
+      runCli(["get", "x", `redis://:${SECRET}@h`]),
+      runCli(["get", "x", "--ulr", `redis://:${SECRET}@h`]),
+      runCli(["get", "x", "--workers", SECRET, "--url", `redis://:${SECRET}@h`]),
+    ]);
+    for (const { stderr, stdout } of results) assert.doesNotMatch(stderr + stdout, new RegExp(SECRET));
+  });
+});
+
+describe("errand, with Redis", SLOW, () => {
+  let redis: RedisServer;
+  const running: RunningCli[] = [];
+  before(async () => void (redis = await startRedis({ password: SECRET })));
+  after(() => redis.stop());
+  afterEach(async () => {
+    for (const cli of running.splice(0)) {
+      cli.kill("SIGKILL");
+      await cli.done;
+    }
+  });
+
+  function run(...args: string[]): Promise<CliResult> {
+    return within(runCli(args, { REDIS_URL: redis.url }), `errand ${args.join(" ")}`, 30_000);
+  }
+
+  async function listen(...args: string[]): Promise<RunningCli> {
+    const cli = startCli(["listen", TASKS, ...args], { REDIS_URL: redis.url });
+    running.push(cli);
+    await cli.wrote(/listening to/);
+    return cli;
+  }
+
+  it("asks, does, shows and stops", async () => {
+    const listener = await listen("--workers", "2");
+    const [sum, none, failed] = await Promise.all([
+      run("query", "add", "--id", "sum", "--params", '{"a":1,"b":2}'),
+      run("query", "nothing", "--policy", "remote"),
+      run("query", "fail"),
+    ]);
+    assert.deepEqual(sum, { code: 0, stdout: "3\n", stderr: "" });
+    assert.deepEqual(none, { code: 0, stdout: "null\n", stderr: "" });
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /TypeError: this task fails/);
+    const got = await run("get", "sum");
+    const record = JSON.parse(got.stdout) as Record<string, unknown>;
+    assert.deepEqual([record.id, record.name, record.state, record.result], ["sum", "add", "succeeded", 3]);
+    listener.kill("SIGTERM");
+    const ended = await within(listener.done, "the listener ends", 15_000);
+    assert.equal(ended.code, 0);
+    assert.doesNotMatch(listener.output(), new RegExp(SECRET));
+  });
+
+  it("answers an unknown id with exit code 5 and a timeout with 4", async () => {
+    const [get, cancel, late] = await Promise.all([
+      run("get", "nobody"),
+      run("cancel", "nobody"),
+      run("query", "unattended", "--timeout", "300ms"),
+    ]);
+    assert.deepEqual([get.code, cancel.code, late.code], [5, 5, 4]);
+    assert.match(get.stderr, /Cannot find task "nobody"/);
+  });
+
+  it("refuses a wrong password with exit code 3", async () => {
+    const wrong = await runCli(["get", "x", "--url", `redis://:not-${SECRET}@127.0.0.1:${redis.port}`]);
+    assert.equal(wrong.code, 3);
+    assert.doesNotMatch(wrong.stderr, new RegExp(SECRET));
+  });
+
+  it("runs a task here with --module when nobody listens", async () => {
+    const here = await run("query", "any-name", "--module", fixture("one_task.ts"), "--policy", "local");
+    assert.deepEqual(here, { code: 0, stdout: '"did any-name"\n', stderr: "" });
+  });
+
+  it("cancels a running task", async () => {
+    const listener = await listen("--names", "wait");
+    const asking = startCli(["query", "wait", "--id", "long", "--params", "60000"], { REDIS_URL: redis.url });
+    running.push(asking);
+    await listener.wrote(/waiting long/);
+    assert.equal((await run("cancel", "long")).code, 0);
+    assert.equal((await within(asking.done, "the query ends", 10_000)).code, 6);
+  });
+
+  it("lets running tasks end after one Ctrl-C", async () => {
+    const listener = await listen("--names", "stubborn");
+    const asking = startCli(["query", "stubborn", "--id", "one", "--params", "700"], { REDIS_URL: redis.url });
+    running.push(asking);
+    await listener.wrote(/stubborn one/);
+    listener.kill("SIGINT");
+    assert.equal((await within(listener.done, "the listener ends", 15_000)).code, 0);
+    assert.deepEqual(await within(asking.done, "the query ends"), { code: 0, stdout: '"done"\n', stderr: "" });
+  });
+
+  it("gives running tasks back and exits with 130 after a second Ctrl-C", async () => {
+    const listener = await listen("--names", "wait", "--grace", "60s", "--lease", "60s");
+    const asking = startCli(["query", "wait", "--id", "two", "--params", "60000"], { REDIS_URL: redis.url });
+    running.push(asking);
+    await listener.wrote(/waiting two/);
+    listener.kill("SIGINT");
+    await listener.wrote(/once more to stop at once/);
+    const began = performance.now();
+    listener.kill("SIGINT");
+    assert.equal((await within(listener.done, "the listener ends")).code, 130);
+    assert.ok(performance.now() - began < 3_000);
+    const record = await run("get", "two");
+    assert.equal((JSON.parse(record.stdout) as Record<string, unknown>).state, "queued");
+  });
+
+  it("gives up a query at the first Ctrl-C, with exit code 130", async () => {
+    const asking = startCli(["query", "unattended", "--id", "three"], { REDIS_URL: redis.url });
+    running.push(asking);
+    await until(async () => (await redis.cli("KEYS", "*task-result:three")) !== "", "the task is enqueued", 15_000);
+    asking.kill("SIGINT");
+    assert.equal((await within(asking.done, "the query ends")).code, 130);
+  });
+
+  it("logs an unhandled rejection, stops and exits with 70", async () => {
+    const listener = await listen("--names", "leak");
+    await run("query", "leak", "--policy", "remote");
+    const ended = await within(listener.done, "the listener ends", 15_000);
+    assert.match(ended.stderr, /unhandled: Error: nobody handles this/);
+    assert.equal(ended.code, 70);
+  });
+});
+
+describe("errand demo", SLOW, () => {
+  it("shows everything and ends by itself within a minute, with exit code 0", async () => {
+    const demo = await within(runCli(["demo"]), "the demo ends", 60_000);
+    assert.equal(demo.code, 0, demo.stderr + demo.stdout);
+    for (const policy of ["Local", "Remote", "LocalFirst", "RemoteFirst", "Auto"]) {
+      assert.match(demo.stdout, new RegExp(`${policy} +(here|at a listener) \\(pid \\d+\\)`));
+    }
+    assert.match(demo.stdout, /RangeError: Cannot divide by 0/);
+    assert.match(demo.stdout, /finished by the other listener/);
+    assert.match(demo.stdout, /Done in/);
+  });
+
+  it("ends every process that it started when it is interrupted", async () => {
+    const demo = startCli(["demo"]);
+    await demo.wrote(/Listeners: \d+ and \d+/);
+    const pids = [...demo.output().matchAll(/pid (\d+)|Listeners: (\d+) and (\d+)/g)]
+      .flatMap((match) => match.slice(1)).filter((pid) => pid !== undefined).map(Number);
+    demo.kill("SIGINT");
+    assert.equal((await within(demo.done, "the demo ends", 15_000)).code, 130);
+    assert.ok(pids.length >= 4);
+    for (const pid of pids) assert.throws(() => process.kill(pid, 0), `process ${pid} is still there`);
+  });
+});
