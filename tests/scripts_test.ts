@@ -1,0 +1,188 @@
+/** What the scripts promise when they are stopped, sent twice or late: protocol rules 1, 2 and 4 on a real Redis. */
+import { after, before, beforeEach, describe, it } from "node:test";
+import assert from "node:assert/strict";
+import { connect } from "../src/adapters/connect.ts";
+import { keysOf } from "../src/keys.ts";
+import type { RedisPort } from "../src/port/redis.ts";
+import type { TaskRecord } from "../src/record.ts";
+import { RedisStore } from "../src/store/redis/redis_store.ts";
+import type { EnqueueRequest, Ownership } from "../src/store/store.ts";
+import { type RedisServer, startRedis } from "./support/redis_server.ts";
+
+const keys = keysOf("scripts", "task-queue");
+const CLIENT = "client000001";
+
+function request(id: string, changes: Partial<EnqueueRequest> = {}): EnqueueRequest {
+  return {
+    id,
+    name: "a",
+    nonce: `${CLIENT}00000001`,
+    kind: "enqueued",
+    timeout: 60_000,
+    resultTtl: 60_000,
+    delay: 0,
+    maxAttempts: 1,
+    options: "",
+    params: "json=1",
+    ifExists: "join",
+    ...changes,
+  };
+}
+
+function own(record: TaskRecord): Ownership {
+  return { id: record.id, name: record.name, owner: record.owner, fence: record.fence };
+}
+
+describe("scripts", () => {
+  let server: RedisServer;
+  let port: RedisPort;
+  let store: RedisStore;
+  let now = 1_900_000_000_000;
+
+  before(async () => {
+    server = await startRedis();
+    port = await connect(server.url) as RedisPort;
+    store = new RedisStore(port, keys, { time: () => now });
+  });
+  after(async () => {
+    port.close();
+    await server.stop();
+  });
+  beforeEach(async () => {
+    await port.exec([["FLUSHALL"]]);
+  });
+
+  const claim = (sequence: number, names = ["a"], listener = "listener0001") =>
+    store.claim({ listener, sequence, free: 10, lease: 1_000, names });
+  const plantWrongType = (key: string) => port.exec([["DEL", key], ["HSET", key, "not", "ours"]]);
+  const value = async (...command: [string, ...string[]]) => (await port.exec([command]))[0];
+
+  for (
+    const [what, key] of [
+      ["lease", keys.lease("a")],
+      ["replay record", keys.listener("listener0001")],
+    ] as const
+  ) {
+    it(`a claim stopped by a wrong type at its ${what} loses no hint`, async () => {
+      await store.enqueue(request("t1"));
+      await plantWrongType(key);
+      await assert.rejects(claim(1), { code: "WRONGTYPE" });
+      assert.equal((await store.readHeader("t1"))!.state, "queued");
+      assert.deepEqual(await value("LRANGE", keys.queue("a"), "0", "-1"), ["t1"]);
+      await port.exec([["DEL", key]]);
+      assert.equal((await claim(2)).tasks.length, 1);
+    });
+  }
+
+  it("a completion stopped by a wrong type at its lease has its outcome, and its lease entry is dropped later", async () => {
+    await store.enqueue(request("t1"));
+    const [task] = (await claim(1)).tasks;
+    await plantWrongType(keys.lease("a"));
+    await assert.rejects(store.complete(own(task!), "\njson=1"), { code: "WRONGTYPE" });
+    assert.equal((await store.read("t1"))!.outcome, "\njson=1");
+    assert.equal((await store.complete(own(task!), "\njson=2")).verdict, "kept");
+    assert.equal((await store.read("t1"))!.outcome, "\njson=1");
+  });
+
+  it("an enqueue stopped by a wrong type at its list stores no record", async () => {
+    await plantWrongType(keys.queue("a"));
+    await assert.rejects(store.enqueue(request("t1")), { code: "WRONGTYPE" });
+    assert.equal(await store.read("t1"), null);
+  });
+
+  it("a late copy of an older claim does nothing", async () => {
+    await claim(5);
+    await store.enqueue(request("t1"));
+    assert.deepEqual((await claim(4)).tasks, []);
+    assert.equal((await store.readHeader("t1"))!.state, "queued");
+    assert.equal((await claim(6)).tasks.length, 1);
+  });
+
+  it("a claim whose answer was lost is replayed with the same tasks and new leases", async () => {
+    await store.enqueue(request("t1"));
+    const [first] = (await claim(1)).tasks;
+    now += 900;
+    const [again] = (await claim(1)).tasks;
+    assert.deepEqual(again, first);
+    now += 900;
+    assert.deepEqual((await claim(1, ["a"], "listener0002")).tasks, [], "the replay renewed the lease");
+  });
+
+  it("a zombie's late complete is refused and told the truth", async () => {
+    await store.enqueue(request("t1"));
+    const [zombie] = (await claim(1)).tasks;
+    now += 1_001;
+    const [heir] = (await claim(1, ["a"], "listener0002")).tasks;
+    assert.deepEqual(await store.complete(own(zombie!), "\njson=1"), {
+      verdict: "lost",
+      state: "running",
+      cancelAsked: false,
+    });
+    assert.equal((await store.complete(own(heir!), "\njson=2")).verdict, "accepted");
+    assert.equal((await store.complete(own(zombie!), "\njson=1")).state, "succeeded");
+    assert.equal((await store.read("t1"))!.outcome, "\njson=2");
+  });
+
+  it("the same id under another name is never run by the wrong handler", async () => {
+    await store.enqueue(request("t1"));
+    const other = await store.enqueue(request("t1", { name: "b", nonce: `${CLIENT}00000002`, ifExists: "replace" }));
+    assert.equal(other.verdict, "accepted");
+    assert.deepEqual((await claim(1, ["a"])).tasks, [], "the hint in a's list is dead");
+    assert.equal((await claim(2, ["b"])).tasks[0]!.name, "b");
+  });
+
+  it("the same id many times in a list starts once", async () => {
+    await store.enqueue(request("t1"));
+    await port.exec([["RPUSH", keys.queue("a"), ...Array.from({ length: 10 }, () => "t1")]]);
+    assert.equal((await claim(1)).tasks.length, 1);
+    assert.deepEqual((await claim(2)).tasks, []);
+  });
+
+  it("a queue that nobody serves does not grow by the tasks that timed out", async () => {
+    for (let i = 0; i < 200; i++) {
+      await store.enqueue(request(`t${i}`, { timeout: 1_000, nonce: CLIENT + String(i).padStart(8, "0") }));
+      now += 500;
+    }
+    const length = await value("LLEN", keys.queue("a")) as number;
+    assert.ok(length <= 4, `${length} hints are left`);
+  });
+
+  it("a bare JSON task of another program is claimed under the name of the list it stood in", async () => {
+    await port.exec([["SET", keys.record("f"), '{"params":{"é":1}}'], ["RPUSH", keys.queue("a"), "f"]]);
+    const [task] = (await claim(1)).tasks;
+    assert.equal(task!.name, "a");
+    assert.equal(task!.kind, "foreign");
+    assert.equal(task!.params, '{"params":{"é":1}}');
+    await store.complete(own(task!), "\njson=1");
+    assert.equal((await store.read("f"))!.state, "succeeded");
+  });
+
+  it("garbage at a record's key is not claimed, not overwritten, and harms no other task", async () => {
+    await port.exec([["SET", keys.record("bad"), "garbage"], ["RPUSH", keys.queue("a"), "bad", "t1"]]);
+    await store.enqueue(request("t1"));
+    assert.deepEqual((await claim(1)).tasks.map((task) => task.id), ["t1"]);
+    assert.equal((await store.enqueue(request("bad"))).verdict, "conflict");
+    assert.equal(await value("GET", keys.record("bad")), "garbage");
+  });
+
+  it("scripts that the server forgot are sent again", async () => {
+    await store.enqueue(request("t1"));
+    await port.exec([["SCRIPT", "FLUSH"]]);
+    await store.enqueue(request("t2"));
+    await port.exec([["SCRIPT", "FLUSH"]]);
+    assert.equal((await claim(1)).tasks.length, 2);
+  });
+
+  it("many large bodies come in several claims, none lost", async () => {
+    const params = `json=${JSON.stringify("x".repeat(100_000))}`;
+    for (let i = 0; i < 12; i++) await store.enqueue(request(`big${i}`, { params }));
+    const seen: string[] = [];
+    for (let sequence = 1; seen.length < 12; sequence++) {
+      const answer = await store.claim({ listener: "listener0001", sequence, free: 100, lease: 60_000, names: ["a"] });
+      assert.ok(answer.tasks.length > 0, `claim ${sequence} brought nothing after ${seen.length}`);
+      seen.push(...answer.tasks.map((task) => task.id));
+      if (seen.length < 12) assert.deepEqual(answer.more, ["a"]);
+    }
+    assert.deepEqual(seen, Array.from({ length: 12 }, (_, i) => `big${i}`));
+  });
+});
