@@ -63,7 +63,7 @@ describe("encodeError and decodeError", () => {
     revoke();
     assert.ok(roundTrip(proxy) instanceof Error);
     const hostile = new Error("h");
-    for (const key of ["name", "message", "stack", "cause", "field"]) {
+    for (const key of ["stack", "cause", "field", "message", "name"]) {
       Object.defineProperty(hostile, key, {
         enumerable: true,
         get() {

@@ -1,0 +1,265 @@
+/**
+ * One attempt: a claimed record, from its params to the outcome in the store.
+ *
+ * 1. The params are decoded and the handler is found; what cannot run fails at once, with an error that says why.
+ * 2. The handler runs (`executor.ts`) under a lease (`leases.ts`); its progress is written at most ten times a second,
+ *    the latest only, and nobody waits for that.
+ * 3. `settled`: the handler is done with its slot. The result has been serialized, so a result that cannot be is a
+ *    failure here already.
+ * 4. `written`: the store has answered. Only the fence decides whether the outcome counts.
+ *
+ * Rejected: one promise for both. A slot that waits for the store's answer costs a round trip a task.
+ *
+ * Previous: `claim_loop.ts`. Next: `executor.ts`, `leases.ts`, `store/store.ts`.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+import {
+  ConnectionLostError,
+  LeaseLostError,
+  SerializationError,
+  TaskCancelledError,
+  TaskFailedError,
+} from "./errors.ts";
+import { execute, type Execution } from "./executor.ts";
+import type { Leases } from "./leases.ts";
+import { type Log, safeLog } from "./log.ts";
+import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
+import { ProgressWriter } from "./progress_writer.ts";
+import { type Random, systemRandom } from "./random.ts";
+import { byteLength, type TaskRecord } from "./record.ts";
+import { encodeError, toError } from "./remote_error.ts";
+import { repeat } from "./repeat.ts";
+import { decodeValue, encodeValue, jsonSerializer, type Serializer } from "./serializer.ts";
+import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
+import { RedisTask, type TaskFn } from "./task.ts";
+
+/** The default of `resultLimit`: 1 MiB. */
+export const RESULT_LIMIT = 1_048_576;
+/** The default of `attemptTimeout` for a task without a deadline: 30 minutes. */
+export const ATTEMPT_TIMEOUT = 1_800_000;
+/** An outcome that the store could not take is repeated for so many milliseconds (protocol rule 4). */
+const REPEAT_FOR = 30_000;
+
+/** What all attempts of one owner share. */
+export interface AttemptContext {
+  readonly store: Store;
+  /** Listener or client id. */
+  readonly owner: string;
+  readonly clock: Clock;
+  readonly leases: Leases;
+  /** All that params may have been written with. */
+  readonly serializers: ReadonlyMap<string, Serializer>;
+  /** The one that results are written with. */
+  readonly serializer: Serializer;
+  handlerOf(name: string): TaskFn | undefined;
+  /** Milliseconds an attempt may take. @default 30 minutes for a task without a deadline, else what is left until it */
+  readonly attemptTimeout?: number;
+  /** Bytes that a serialized result may have. @default 1 MiB */
+  readonly resultLimit?: number;
+  readonly log: Log;
+  /** For the pauses between repeated writes. @default the machine's */
+  readonly random?: Random;
+  /** What an outcome waits for before it is sent, so that it travels with the next claim; undefined: nothing. */
+  hold?(): Promise<void> | undefined;
+  /** Once it aborts an outcome that could not be sent is not sent again. */
+  readonly closed?: AbortSignal;
+}
+
+/** A running attempt. Neither promise rejects. */
+export interface Attempt {
+  readonly ownership: Ownership;
+  /** Aborting it ends the attempt; the reason decides how. */
+  readonly controller: AbortController;
+  /** The handler is done, or was given up. */
+  readonly settled: Promise<Execution>;
+  /** What the store said of the outcome; null when there was nothing to say (abandoned) or no answer came. */
+  readonly written: Promise<OwnerAnswer | null>;
+}
+
+/** How an attempt ended, and the body of its outcome. */
+interface Ending {
+  readonly execution: Execution;
+  readonly body: string;
+}
+
+/**
+ * Starts the handler of a task that the context's owner was just given. `from`: monotonic milliseconds before the call
+ * that set the lease was sent; `claimedAt`: before the first call that may have given us the task, when that was
+ * another (the deadline is counted from it).
+ */
+export function startAttempt(record: TaskRecord, context: AttemptContext, from: number, claimedAt = from): Attempt {
+  const { id, name, fence } = record;
+  const ownership: Ownership = { id, name, fence, owner: context.owner };
+  const controller = new AbortController();
+  context.leases.add(ownership, controller, from);
+  if (record.cancelAsked) controller.abort(new TaskCancelledError(`Cannot start task ${id}: it was cancelled`));
+  const progress = new ProgressWriter({ ownership, controller, context, last: progressOf(record) });
+  const ending = runAttempt({ record, context, controller, progress, claimedAt });
+  const settled = ending.then(({ execution }) => execution);
+  const written = ending.then((end) => writeEnding({ ownership, context, progress, record }, end));
+  return { ownership, controller, settled, written };
+}
+
+interface Run {
+  readonly record: TaskRecord;
+  readonly context: AttemptContext;
+  readonly controller: AbortController;
+  readonly progress: ProgressWriter;
+  readonly claimedAt: number;
+}
+
+async function runAttempt(run: Run): Promise<Ending> {
+  const { record, context, controller, progress, claimedAt } = run;
+  let execution: Execution;
+  try {
+    const taskFn = context.handlerOf(record.name);
+    if (taskFn === undefined) {
+      throw new TaskFailedError(`Cannot run task ${record.id}: this listener has no handler for "${record.name}"`);
+    }
+    const left = record.deadline === 0
+      ? Infinity
+      : record.deadline - record.since - context.clock.monotonic() + claimedAt;
+    const task = taskOf(run, left);
+    const attemptTimeout = context.attemptTimeout ?? (left === Infinity ? ATTEMPT_TIMEOUT : Infinity);
+    execution = await execute({ task, taskFn, controller, deadline: left, attemptTimeout, clock: context.clock });
+  } catch (thrown) {
+    execution = { state: "failed", error: toError(thrown) };
+  }
+  progress.end();
+  return endingOf(record, context, execution);
+}
+
+/** The task as the handler sees it. */
+function taskOf({ record, context, controller, progress }: Run, left: number): RedisTask {
+  const { clock } = context;
+  return new ClaimedTask({
+    id: record.id,
+    name: record.name,
+    params: paramsOf(record, context),
+    expiry: clock.now() + left,
+    state: "running",
+    fence: Number(record.fence),
+    attempt: record.attempt,
+    currentProgress: progress.last?.current ?? null,
+    totalProgress: progress.last?.total ?? null,
+    updateProgressTime: progress.last?.updatedAt ?? null,
+    signal: controller.signal,
+    now: clock.now,
+    report: (latest) => progress.report(latest),
+    save: ({ result }) => progress.save(result === undefined ? "" : resultBody(record, context, result)),
+  });
+}
+
+/** Handlers call `update` without awaiting it: what it throws then must not end the listener's process. */
+class ClaimedTask extends RedisTask {
+  override update(current: number, total: number): Promise<void> {
+    return handled(super.update(current, total));
+  }
+
+  override save(): Promise<void> {
+    return handled(super.save());
+  }
+}
+
+function handled(promise: Promise<void>): Promise<void> {
+  promise.catch(() => {});
+  return promise;
+}
+
+function paramsOf(record: TaskRecord, { serializers }: AttemptContext): unknown {
+  const what = `the params of task ${record.id}`;
+  if (record.kind !== "foreign") return decodeValue(serializers, record.params, what);
+  try {
+    return (jsonSerializer.deserialize(record.params) as { params?: unknown }).params;
+  } catch (cause) {
+    throw new SerializationError(`Cannot read ${what} as JSON: ${toError(cause).message}`, { cause });
+  }
+}
+
+function progressOf(record: TaskRecord): Progress | null {
+  try {
+    return decodeOutcome(record.outcome).progress;
+  } catch {
+    return null;
+  }
+}
+
+/** Turns an execution into what is stored; a result that has no stored form is a failure. */
+function endingOf(record: TaskRecord, context: AttemptContext, execution: Execution): Ending {
+  if (execution.state === "abandoned") return { execution, body: "" };
+  if (execution.state !== "succeeded") return { execution, body: `!${encodeError(execution.error)}` };
+  try {
+    return { execution, body: resultBody(record, context, execution.value) };
+  } catch (thrown) {
+    const error = toError(thrown);
+    return { execution: { state: "failed", error }, body: `!${encodeError(error)}` };
+  }
+}
+
+function resultBody(record: TaskRecord, context: AttemptContext, value: unknown): string {
+  const { serializer, resultLimit = RESULT_LIMIT } = context;
+  const body = encodeValue(serializer, value, `the result of task ${record.id}`);
+  // A character is one to three bytes: most results need no counting.
+  if (body.length * 3 <= resultLimit || byteLength(body) <= resultLimit) return body;
+  throw new RangeError(
+    `Cannot store the result of task ${record.id}: its ${byteLength(body)} bytes are more than the limit of ` +
+      `${resultLimit}; store it elsewhere and return where`,
+  );
+}
+
+interface Write {
+  readonly ownership: Ownership;
+  readonly context: AttemptContext;
+  readonly progress: ProgressWriter;
+  readonly record: TaskRecord;
+}
+
+/** Sends the outcome, unless there is none; then lets the lease go. */
+async function writeEnding(write: Write, { execution, body }: Ending): Promise<OwnerAnswer | null> {
+  const { ownership, context } = write;
+  try {
+    if (execution.state === "abandoned") return null;
+    const wait = context.leases.fresh(ownership) ?? context.hold?.();
+    if (wait !== undefined) await wait;
+    const outcome = encodeOutcome({ progress: write.progress.last, body });
+    const answer = await repeatWrite(
+      context,
+      () =>
+        execution.state === "succeeded"
+          ? context.store.complete(ownership, outcome)
+          : context.store.fail(ownership, { state: execution.state, outcome }),
+    );
+    logEnding(write, execution, answer);
+    return answer;
+  } catch (error) {
+    const { id, name: taskName } = ownership;
+    const message = `Cannot store the outcome of task ${id}: it will run again when its lease has ended`;
+    safeLog(context.log)({ level: "error", message, id, taskName, error });
+    return null;
+  } finally {
+    context.leases.remove(ownership);
+  }
+}
+
+/** Under its fence an outcome may be sent at any time and any number of times. */
+function repeatWrite(context: AttemptContext, send: () => Promise<OwnerAnswer>): Promise<OwnerAnswer> {
+  const { clock, random = systemRandom, closed: signal } = context;
+  const end = clock.monotonic() + REPEAT_FOR;
+  const again = (error: unknown) => error instanceof ConnectionLostError && clock.monotonic() < end;
+  return repeat(send, signal ? { clock, random, again, signal } : { clock, random, again });
+}
+
+function logEnding({ ownership, context, record }: Write, execution: Execution, answer: OwnerAnswer): void {
+  const { id, name: taskName } = ownership;
+  const log = safeLog(context.log);
+  if (answer.verdict === "lost" || answer.verdict === "gone") {
+    const error = new LeaseLostError(`Cannot keep the outcome of task ${id}: it is ${answer.verdict}`);
+    log({ level: "warn", message: error.message, id, taskName });
+  } else if (execution.state !== "succeeded" && execution.state !== "abandoned") {
+    // Whoever asked gets the error itself; of an enqueued task nobody else hears.
+    const level = record.kind === "asked" || execution.state === "cancelled" ? "info" : "warn";
+    log({ level, message: `Task ${id} (${taskName}) ${execution.state}`, id, taskName, error: execution.error });
+  }
+}

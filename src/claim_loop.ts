@@ -1,0 +1,232 @@
+/**
+ * The loop of a listener: claims tasks for its free slots and starts them.
+ *
+ * 1. While there may be work (the last claim filled all slots or stopped at a bound) it waits for a free slot, then for
+ *    the end of the turn: all handlers that end in one turn are counted by one claim, and their outcomes, held back
+ *    that long, travel in the same write.
+ * 2. Otherwise it sleeps at the bell, until a name rings, something is due, or `interval` is over.
+ * 3. One claim is in flight at a time. If its answer is lost, the same claim is repeated under the same sequence until
+ *    it is answered: Redis then says again what it gave us.
+ * 4. An abort ends every wait at once, but not a claim in flight: what it brings is released, not started.
+ *
+ * Rejected: a loop per name (a connection each), and a claim per freed slot (a round trip a task).
+ *
+ * Previous: `listener.ts`. Next: `slots.ts`, `name_rota.ts`, `attempt.ts`.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "./clock.ts";
+import { ConnectionLostError } from "./errors.ts";
+import { type Log, safeLog } from "./log.ts";
+import type { NameRota } from "./name_rota.ts";
+import type { Random } from "./random.ts";
+import type { TaskRecord } from "./record.ts";
+import { pauseAfter, repeat } from "./repeat.ts";
+import type { Slots } from "./slots.ts";
+import type { Bell, ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
+import { untilAborted } from "./until.ts";
+
+/** What a {@linkcode ClaimLoop} needs. */
+export interface ClaimLoopOptions {
+  readonly store: Store;
+  /** The listener's id. */
+  readonly listener: string;
+  readonly slots: Slots;
+  readonly rota: NameRota;
+  /** Milliseconds of a lease, and between two claims of an idle listener. */
+  readonly lease: number;
+  readonly interval: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** The presence to refresh with the next claim, or undefined when it is fresh. */
+  presence(): ClaimRequest["presence"];
+  /** Starts a claimed task, see `startAttempt`. */
+  start(record: TaskRecord, from: number, claimedAt: number): void;
+}
+
+/** A claim that was answered: when it was first and last sent. */
+interface Claimed {
+  readonly answer: ClaimAnswer;
+  readonly from: number;
+  readonly claimedAt: number;
+}
+
+/** The loop; `run` once. */
+export class ClaimLoop {
+  readonly #options: ClaimLoopOptions;
+  readonly #log: Log;
+  #sequence = 0;
+  #nextIn = Infinity;
+  #bell: Bell | null = null;
+  #bellFailures = 0;
+  #claimsSoon = false;
+  #turn: Promise<void> | undefined;
+
+  /** Sends nothing before `run`. */
+  constructor(options: ClaimLoopOptions) {
+    this.#options = options;
+    this.#log = safeLog(options.log);
+  }
+
+  /**
+   * Claims until `stop` aborts, then resolves when the claim in flight was answered and given back. `closed` ends that
+   * wait as well. Never rejects.
+   */
+  async run(stop: AbortSignal, closed: AbortSignal): Promise<void> {
+    let hungry = true;
+    while (!stop.aborted) {
+      if (hungry) await this.#untilFree(stop);
+      else await this.#untilRung(stop);
+      if (!stop.aborted) hungry = await this.#claim(stop, closed);
+    }
+  }
+
+  /** What an outcome waits for: the end of the turn, when the loop is about to claim; nothing otherwise. */
+  hold(): Promise<void> | undefined {
+    return this.#claimsSoon ? this.#endOfTurn() : undefined;
+  }
+
+  /** Releases the bell's connection. */
+  close(): void {
+    this.#bell?.close();
+  }
+
+  #endOfTurn(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      this.#options.clock.nextTurn(() => {
+        this.#turn = undefined;
+        resolve();
+      });
+    });
+    return this.#turn;
+  }
+
+  async #untilFree(stop: AbortSignal): Promise<void> {
+    const { slots } = this.#options;
+    this.#claimsSoon = true;
+    if (slots.free === 0) await untilAborted(slots.freed(), stop);
+    if (!stop.aborted) await this.#endOfTurn();
+    this.#claimsSoon = false;
+  }
+
+  async #untilRung(stop: AbortSignal): Promise<void> {
+    const { rota, interval } = this.#options;
+    const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn)));
+    try {
+      this.#bell ??= await this.#openBell(stop);
+      if (this.#bell === null) return;
+      const name = await untilAborted(this.#bell.wait(rota.names, wait), stop);
+      if (name) rota.want(name);
+      if (stop.aborted) await this.#bell.cancel();
+      this.#bellFailures = 0;
+    } catch (error) {
+      await this.#bellFailed(error, stop);
+    }
+  }
+
+  async #openBell(stop: AbortSignal): Promise<Bell | null> {
+    const opening = this.#options.store.openBell();
+    const bell = await untilAborted(opening, stop);
+    if (bell !== undefined) return bell;
+    opening.then((late) => late.close(), () => {});
+    return null;
+  }
+
+  async #bellFailed(error: unknown, stop: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    this.#bellFailures += 1;
+    if (stop.aborted) return;
+    if (this.#bellFailures === 1) this.#log({ level: "warn", message: "Cannot wait at the bell: trying again", error });
+    await sleep(clock, pauseAfter(this.#bellFailures, random), stop);
+  }
+
+  /** Claims for the slots that are free; answers whether there may be more work. */
+  async #claim(stop: AbortSignal, closed: AbortSignal): Promise<boolean> {
+    const { slots, rota, start } = this.#options;
+    const free = slots.free;
+    const claimed = await this.#answered(this.#request(free), stop, closed);
+    if (claimed === null) return false;
+    const { tasks, more, nextIn } = claimed.answer;
+    this.#nextIn = nextIn ?? Infinity;
+    const mine = await this.#confirmed(claimed);
+    if (stop.aborted) {
+      await this.#giveBack(mine.tasks);
+      return false;
+    }
+    for (const record of mine.tasks) start(record, mine.from, claimed.claimedAt);
+    for (const name of more) rota.want(name);
+    if (tasks.length < free) return more.length > 0;
+    for (const { name } of tasks) rota.want(name);
+    return true;
+  }
+
+  #request(free: number): ClaimRequest {
+    const { listener, lease, rota, presence } = this.#options;
+    this.#sequence += 1;
+    const request = { listener, sequence: this.#sequence, free, lease, names: rota.next() };
+    const refresh = presence();
+    return refresh === undefined ? request : { ...request, presence: refresh };
+  }
+
+  /** The answer to a claim, however often it must be sent; null when there is none to wait for any more. */
+  async #answered(request: ClaimRequest, stop: AbortSignal, closed: AbortSignal): Promise<Claimed | null> {
+    const { store, clock, random } = this.#options;
+    let claimedAt: number | undefined;
+    let from = 0;
+    let sent = false;
+    const send = () => {
+      from = clock.monotonic();
+      claimedAt ??= from;
+      return store.claim(request);
+    };
+    const again = (error: unknown, tries: number) => {
+      sent ||= !(error instanceof ConnectionLostError) || error.sent;
+      if (tries === 1) this.#log({ level: "warn", message: "Cannot claim tasks: trying again", error });
+      return sent || !stop.aborted;
+    };
+    try {
+      const answer = await repeat(send, { clock, random, signal: closed, again });
+      return { answer, from, claimedAt: claimedAt! };
+    } catch {
+      return null;
+    }
+  }
+
+  /** An answer that took more than a third of the lease may be about leases that have ended: renews them first. */
+  async #confirmed({ answer: { tasks }, from }: Claimed): Promise<{ tasks: readonly TaskRecord[]; from: number }> {
+    const { store, listener: owner, lease, clock } = this.#options;
+    if (tasks.length === 0 || clock.monotonic() - from <= lease / 3) return { tasks, from };
+    const sentAt = clock.monotonic();
+    try {
+      const answers = await store.renew({ owner, lease, tasks: tasks.map((task) => ownershipOf(task, owner)) });
+      const kept = tasks.map((task, at) => ({ ...task, cancelAsked: answers[at]?.cancelAsked ?? false }))
+        .filter((_, at) => answers[at]?.verdict === "accepted");
+      return { tasks: kept, from: sentAt };
+    } catch (error) {
+      this.#log({ level: "warn", message: `Cannot renew ${tasks.length} tasks that were claimed late`, error });
+      return { tasks: [], from };
+    }
+  }
+
+  async #giveBack(tasks: readonly TaskRecord[]): Promise<void> {
+    if (tasks.length === 0) return;
+    const { store, listener } = this.#options;
+    try {
+      await store.release(tasks.map((task) => ownershipOf(task, listener)));
+    } catch (error) {
+      this.#log({
+        level: "warn",
+        message: `Cannot give back ${tasks.length} tasks: they wait for their leases`,
+        error,
+      });
+    }
+  }
+}
+
+function ownershipOf(
+  { id, name, fence }: TaskRecord,
+  owner: string,
+): { id: string; name: string; fence: string; owner: string } {
+  return { id, name, fence, owner };
+}

@@ -1,0 +1,185 @@
+/**
+ * A listener: takes the tasks of its names and runs them with so many workers, until it is told to stop.
+ *
+ * 1. `run` starts the claim loop and, beside it, the subscription to cancel messages (a help only: renewals tell as
+ *    well, so nothing waits for it).
+ * 2. Each claimed task becomes an attempt in a slot; `leases.ts` keeps what runs.
+ * 3. On abort: no more claims; running tasks have `grace` to end; then their signals abort with
+ *    `ListenerStoppedError` and they are given back to the head of their queues, presence is removed, and `run`
+ *    resolves. With Redis away that takes at most `grace` and {@linkcode STOP_BOUND}: leases do the rest.
+ *
+ * Rejected: one listener object for many runs. Its id is the owner of its tasks, and a second run would inherit them.
+ *
+ * Previous: `queue.ts`. Next: `claim_loop.ts`, `slots.ts`, `attempt.ts`, `leases.ts`.
+ *
+ * @module
+ */
+import { type AttemptContext, startAttempt } from "./attempt.ts";
+import { ClaimLoop } from "./claim_loop.ts";
+import { ListenerStoppedError } from "./errors.ts";
+import { Leases } from "./leases.ts";
+import { type Log, safeLog } from "./log.ts";
+import { NameRota } from "./name_rota.ts";
+import type { Subscription } from "./port/redis.ts";
+import type { Random } from "./random.ts";
+import type { TaskRecord } from "./record.ts";
+import { repeat } from "./repeat.ts";
+import { Slots } from "./slots.ts";
+import type { Ownership } from "./store/store.ts";
+import { settledWithin, untilAborted } from "./until.ts";
+
+/** Names one listener may have (protocol rule 7). */
+export const NAMES_MAX = 256;
+/** Milliseconds after the grace in which the last writes must be answered. */
+export const STOP_BOUND = 2_000;
+
+/** What a {@linkcode Listener} needs; durations in milliseconds. */
+export interface ListenerContext extends Omit<AttemptContext, "owner" | "leases" | "hold" | "closed" | "random"> {
+  /** 1 to 256 names. */
+  readonly names: readonly string[];
+  /** Tasks run at a time. */
+  readonly workers: number;
+  /** An idle listener looks at its queues at least this often; its presence lasts three of them. */
+  readonly interval: number;
+  /** How long a claimed task is ours without a renewal. */
+  readonly lease: number;
+  /** How long running tasks may go on after the stop. */
+  readonly grace: number;
+  readonly random: Random;
+}
+
+/** One listener; `run` once. */
+export class Listener {
+  /** Owner of what it runs. */
+  readonly id: string;
+  readonly #context: ListenerContext;
+  readonly #log: Log;
+  readonly #rota: NameRota;
+  readonly #slots: Slots;
+  readonly #leases: Leases;
+  readonly #loop: ClaimLoop;
+  readonly #attempts: AttemptContext;
+  /** Aborts when nothing more shall be repeated. */
+  readonly #closed = new AbortController();
+  #control: Subscription | null = null;
+  #presentAt = -Infinity;
+  #ran = false;
+
+  /** Throws `RangeError` for no name, more than 256, or a number of workers that is not a positive integer. */
+  constructor(context: ListenerContext) {
+    const { names, workers, random, store, lease, interval, clock } = context;
+    this.#rota = new NameRota(names);
+    refuseCounts(this.#rota.names.length, workers);
+    this.id = random.id();
+    this.#context = context;
+    this.#log = safeLog(context.log);
+    this.#slots = new Slots(workers);
+    const presence = () => this.#presence();
+    this.#leases = new Leases({ store, owner: this.id, lease, clock, presence, every: interval });
+    this.#loop = new ClaimLoop({
+      store,
+      listener: this.id,
+      slots: this.#slots,
+      rota: this.#rota,
+      lease,
+      interval,
+      clock,
+      random,
+      log: this.#log,
+      presence,
+      start: (record, from, claimedAt) => this.#start(record, from, claimedAt),
+    });
+    this.#attempts = {
+      ...context,
+      owner: this.id,
+      leases: this.#leases,
+      hold: () => this.#loop.hold(),
+      closed: this.#closed.signal,
+    };
+  }
+
+  /**
+   * Listens until `signal` aborts. Resolves when all is written, released and closed. A Redis that is away is waited
+   * for, for ever; nothing that a task does makes this reject.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    if (this.#ran) throw new TypeError(`Cannot run listener ${this.id} twice: make another one`);
+    this.#ran = true;
+    if (signal.aborted) return;
+    void this.#openControl(signal);
+    const loop = this.#loop.run(signal, this.#closed.signal);
+    try {
+      await untilAborted(loop, signal);
+      await this.#stop(loop);
+    } finally {
+      this.#closed.abort();
+      this.#leases.close();
+      this.#control?.close();
+      this.#loop.close();
+    }
+  }
+
+  async #stop(loop: Promise<void>): Promise<void> {
+    const { grace, clock } = this.#context;
+    await settledWithin(Promise.all([loop, this.#slots.idle()]), grace, clock);
+    const left = this.#slots.running;
+    for (const { controller, ownership } of left) {
+      const reason = `Cannot finish task ${ownership.id} here: the listener stops`;
+      controller.abort(new ListenerStoppedError(reason));
+    }
+    await settledWithin(this.#finish(loop, left.map((attempt) => attempt.ownership)), STOP_BOUND, clock);
+  }
+
+  /** What Redis should still hear of us. */
+  async #finish(loop: Promise<void>, left: readonly Ownership[]): Promise<void> {
+    const { store } = this.#context;
+    const releasing = left.length > 0 ? store.release(left) : Promise.resolve();
+    const results = await Promise.allSettled([releasing, loop, this.#slots.written()]);
+    results.push(...await Promise.allSettled([store.leave(this.id, this.#rota.names)]));
+    for (const result of results) {
+      if (result.status === "fulfilled") continue;
+      this.#log({ level: "warn", message: `Listener ${this.id} could not say good-bye`, error: result.reason });
+    }
+  }
+
+  #start(record: TaskRecord, from: number, claimedAt: number): void {
+    this.#slots.hold(startAttempt(record, this.#attempts, from, claimedAt));
+  }
+
+  /** Presence lasts three intervals and is refreshed once in each, with whatever call comes first. */
+  #presence(): { names: readonly string[]; duration: number } | undefined {
+    const { clock, interval } = this.#context;
+    const now = clock.monotonic();
+    if (now - this.#presentAt < interval * 0.9) return undefined;
+    this.#presentAt = now;
+    return { names: this.#rota.names, duration: interval * 3 };
+  }
+
+  /** Subscribes to cancel messages, in the background. What may have been missed until then, the renewal tells. */
+  async #openControl(stop: AbortSignal): Promise<void> {
+    const { store, clock, random } = this.#context;
+    const renew = () => void this.#leases.renewNow();
+    const open = () => store.openControl(this.id, (ids) => this.#leases.cancelled(ids), renew);
+    const again = (error: unknown, tries: number) => {
+      if (tries === 1) this.#log({ level: "warn", message: "Cannot subscribe to cancels: trying again", error });
+      return true;
+    };
+    try {
+      const control = await repeat(open, { clock, random, signal: stop, again });
+      if (stop.aborted) return control.close();
+      this.#control = control;
+      renew();
+    } catch {
+      // Stopped before Redis could be reached.
+    }
+  }
+}
+
+function refuseCounts(names: number, workers: number): void {
+  if (names < 1 || names > NAMES_MAX) {
+    throw new RangeError(`Cannot listen to ${names} names: it must be 1 to ${NAMES_MAX}; use several listeners`);
+  }
+  if (!Number.isInteger(workers) || workers < 1) {
+    throw new RangeError(`Cannot listen with ${workers} workers: it must be an integer of 1 or more`);
+  }
+}
