@@ -1,9 +1,13 @@
 /**
- * The processes that the demo starts: each is known by its pid and ended by it, whatever way the demo ends.
+ * The processes and temporary folders of the demo: each process is known by its pid and ended by it, each folder is
+ * removed, whatever way the demo ends.
  *
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -11,9 +15,10 @@ import { fileURLToPath } from "node:url";
 const END_MS = 3_000;
 const OUTPUT_MAX = 64 * 1024;
 
-/** The processes started so far. */
+/** The processes started and the folders made so far. */
 export class Children {
   readonly #live = new Set<Child>();
+  readonly #folders: string[] = [];
   readonly #killAll = (): void => this.killAll();
 
   /** Sees to it that nothing outlives this process, however it exits. */
@@ -34,15 +39,28 @@ export class Children {
     return this.start(process.execPath, [...runtimeArgs(), pathOf(module), ...args], env);
   }
 
+  /** Makes a temporary folder that goes when the processes do. */
+  makeFolder(prefix: string): string {
+    const folder = mkdtempSync(join(tmpdir(), prefix));
+    this.#folders.push(folder);
+    return folder;
+  }
+
   /** Kills all that still run, at once. */
   killAll(): void {
     for (const child of this.#live) child.kill("SIGKILL");
+    this.#removeFolders();
   }
 
   /** Ends all that still run, and waits for it. */
   async endAll(): Promise<void> {
     await Promise.all([...this.#live].map((child) => child.end()));
+    this.#removeFolders();
     process.off("exit", this.#killAll);
+  }
+
+  #removeFolders(): void {
+    for (const folder of this.#folders.splice(0)) rmSync(folder, { recursive: true, force: true });
   }
 }
 

@@ -65,7 +65,7 @@ export const queueFlags: FlagParametersForType<QueueFlags> = {
 
 /** The URL in use. */
 export function urlOf(flags: QueueFlags): string {
-  return flags.url ?? process.env.REDIS_URL ?? DEFAULT_URL;
+  return flags.url ?? (process.env.REDIS_URL || DEFAULT_URL); // An empty REDIS_URL is none.
 }
 
 /**

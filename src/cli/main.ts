@@ -6,6 +6,7 @@
  * @module
  */
 import process from "node:process";
+import { setTimeout } from "node:timers";
 import {
   type ApplicationText,
   ArgumentParseError,

@@ -5,10 +5,7 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { Child, Children } from "./children.ts";
 
 const PROGRAMS = ["redis-server", "valkey-server"];
@@ -23,7 +20,7 @@ export interface PrivateRedis {
   readonly program: string;
   /** Its process id. */
   readonly pid: number;
-  /** Ends it and removes its folder. */
+  /** Ends it. Its folder goes with {@linkcode Children}. */
   stop(): Promise<void>;
 }
 
@@ -35,21 +32,12 @@ export interface PrivateRedis {
 export async function startPrivateRedis(children: Children): Promise<PrivateRedis | null> {
   const found = findProgram();
   if (found === null) return null;
-  const folder = mkdtempSync(join(tmpdir(), "errand-demo-"));
+  const folder = children.makeFolder("errand-demo-");
   const port = await freePort();
   const fixed = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder];
   const child = children.start(found.file, ["--port", String(port), ...fixed]);
-  const stop = async (): Promise<void> => {
-    await child.end();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await answering(port, child);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { url: `redis://127.0.0.1:${port}`, program: found.version, pid: child.pid, stop };
+  await answering(port, child);
+  return { url: `redis://127.0.0.1:${port}`, program: found.version, pid: child.pid, stop: () => child.end() };
 }
 
 function findProgram(): { file: string; version: string } | null {
