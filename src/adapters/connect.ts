@@ -1,0 +1,69 @@
+/**
+ * `connect`: from a URL, or from a client that you have, to what a queue runs on.
+ *
+ * Clients are imported only when they are used, so that nobody needs to install one that they do not use.
+ *
+ * @module
+ */
+import type { RedisPort } from "../port/redis.ts";
+import type { MemoryRedis } from "../store/memory/memory_redis.ts";
+import { bunRedis, type BunRedisClient, connectBun, fromBun, isBunRedis } from "./bun.ts";
+import { connectIoredis, fromIoredis, type IoredisClient, isIoredis } from "./ioredis.ts";
+import { parseRedisUrl, redact } from "./url.ts";
+import type { DialOptions } from "./wire.ts";
+
+/** Options of {@linkcode connect}. */
+export interface ConnectOptions extends DialOptions {
+  /**
+   * The client to use for a URL.
+   * @default "bun" on Bun, "ioredis" on Node and Deno
+   */
+  readonly client?: "bun" | "ioredis";
+}
+
+/** Keeps everything in this process: no server, gone when it ends. */
+export function connect(target: "memory:"): Promise<MemoryRedis>;
+/** Connects to a Redis, or wraps a client that you have (its settings are used for connections of our own). */
+export function connect(target: BunRedisClient | IoredisClient): Promise<RedisPort>;
+/**
+ * Connects to `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), `unix:///path?db=0`, or `memory:`.
+ * @throws {ConnectionLostError} within about 5 seconds when the Redis cannot be reached, refuses the password, or does not answer.
+ * @throws {TypeError} when the URL, the client or an option is not one that is known.
+ */
+export function connect(target: string, options?: ConnectOptions): Promise<RedisPort | MemoryRedis>;
+export async function connect(
+  target: string | BunRedisClient | IoredisClient,
+  options: ConnectOptions = {},
+): Promise<RedisPort | MemoryRedis> {
+  if (typeof target === "string") return await connectUrl(target, options);
+  if (typeof target === "object" && target !== null) {
+    if (isIoredis(target)) return await fromIoredis(target);
+    if (isBunRedis(target)) return await fromBun(target);
+  }
+  throw new TypeError("Cannot connect: expected a URL, an ioredis client or a Bun.RedisClient");
+}
+
+async function connectUrl(url: string, options: ConnectOptions): Promise<RedisPort | MemoryRedis> {
+  checkOptions(options);
+  if (url === "memory:") return new (await import("../store/memory/memory_redis.ts")).MemoryRedis();
+  const target = parseRedisUrl(url);
+  // Bun's client takes no password for a Unix socket.
+  const unfit = target.path !== undefined && target.password !== undefined;
+  const client = options.client ?? (bunRedis() && !unfit ? "bun" : "ioredis");
+  if (client === "bun" && unfit) {
+    throw new TypeError(`Cannot use client "bun" for ${redact(url)}: it takes no password for a Unix socket`);
+  }
+  return await (client === "bun" ? connectBun(target, options) : connectIoredis(target, options));
+}
+
+function checkOptions(options: ConnectOptions): void {
+  for (const key of Object.keys(options)) {
+    if (key !== "client" && key !== "tls") {
+      throw new TypeError(`Cannot connect: unknown option "${key}". Known are "client" and "tls"`);
+    }
+  }
+  const { client } = options;
+  if (client !== undefined && client !== "bun" && client !== "ioredis") {
+    throw new TypeError(`Cannot connect: unknown client "${String(client)}". Expected "bun" or "ioredis"`);
+  }
+}

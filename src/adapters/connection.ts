@@ -1,0 +1,139 @@
+/**
+ * A connection that outlives its links: when one broke, the next call dials anew.
+ *
+ * Its life: idle → (somebody wants a link) dialling, again and again with backoff → linked → broken → idle. It dials only
+ * while somebody waits, so that a program that has nothing to do with Redis can end while Redis is down.
+ *
+ * Rejected: to queue calls while down. A caller that knows that nothing was sent can run its task itself instead.
+ *
+ * @module
+ */
+import { ConnectionLostError } from "../errors.ts";
+import { startDeadline } from "./deadline.ts";
+import { Link, reasonText } from "./link.ts";
+import { redial } from "./redial.ts";
+import type { Dialer, Wire } from "./wire.ts";
+
+/** How long one dial may take, and how long a call waits for a Redis that is not known to be down, in milliseconds. */
+export const DIAL_LIMIT = 5000;
+/** How long a call waits for a Redis that is known to be down, in milliseconds. */
+const DOWN_PATIENCE = 1000;
+
+const CLOSED = "it was closed by this program";
+
+interface Waiter {
+  readonly resolve: (link: Link) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** What a {@linkcode Connection} is for. */
+export interface ConnectionOptions {
+  /** Done on each new wire before it counts as a link, for example to subscribe. */
+  readonly prepare?: (wire: Wire) => Promise<void>;
+  /** Called when a link broke. */
+  readonly onBreak?: () => void;
+  /** Whether dialling keeps the process alive. */
+  readonly background: boolean;
+}
+
+/** At most one {@linkcode Link} at a time, dialled when it is wanted. */
+export class Connection {
+  readonly #dialer: Dialer;
+  readonly #options: ConnectionOptions;
+  readonly #waiters = new Set<Waiter>();
+  #link: Link | undefined;
+  #dialling = false;
+  #closed = false;
+  #failure: unknown;
+
+  /** Dials nothing yet. */
+  constructor(dialer: Dialer, options: ConnectionOptions) {
+    this.#dialer = dialer;
+    this.#options = options;
+  }
+
+  /** The link, if there is one. */
+  get current(): Link | undefined {
+    return this.#link;
+  }
+
+  /** Dials once; rejects with `ConnectionLostError` naming the reason. */
+  async open(): Promise<void> {
+    try {
+      await this.#dial(false);
+    } catch (reason) {
+      throw this.#unreachable(reason);
+    }
+  }
+
+  /** The link, dialled if need be; rejects with `sent: false` when there is none within `patience` milliseconds. */
+  link(patience = this.#failure === undefined ? DIAL_LIMIT : DOWN_PATIENCE): Promise<Link> {
+    if (this.#link) return Promise.resolve(this.#link);
+    if (this.#closed) return Promise.reject(this.#unreachable(new Error(CLOSED)));
+    return new Promise((resolve, reject) => {
+      const leave = (): void => {
+        cancel();
+        this.#waiters.delete(waiter);
+      };
+      const waiter: Waiter = {
+        resolve: (link) => (leave(), resolve(link)),
+        reject: (error) => (leave(), reject(error)),
+      };
+      const giveUp = () =>
+        waiter.reject(this.#unreachable(this.#failure ?? new Error(`no answer within ${patience} ms`)));
+      const cancel = patience === Infinity ? () => {} : startDeadline(patience, giveUp);
+      this.#waiters.add(waiter);
+      this.#redial();
+    });
+  }
+
+  /** Ends the present link, if any. */
+  drop(reason: Error): void {
+    this.#link?.end(reason);
+  }
+
+  /** Ends everything; calls that wait for a link reject. */
+  close(): void {
+    this.#closed = true;
+    const reason = new Error(CLOSED);
+    this.drop(reason);
+    for (const waiter of [...this.#waiters]) waiter.reject(this.#unreachable(reason));
+  }
+
+  #redial(): void {
+    if (this.#dialling) return;
+    this.#dialling = true;
+    redial(() => this.#dial(this.#options.background), {
+      wanted: () => this.#waiters.size > 0,
+      background: this.#options.background,
+    })
+      .finally(() => this.#dialling = false);
+  }
+
+  async #dial(background: boolean): Promise<void> {
+    try {
+      const { prepare } = this.#options;
+      this.#adopt(await Link.open(this.#dialer, { limit: DIAL_LIMIT, background, ...(prepare ? { prepare } : {}) }));
+    } catch (reason) {
+      this.#failure = reason;
+      throw reason;
+    }
+  }
+
+  #adopt(link: Link): void {
+    if (this.#closed) return link.end(new Error(CLOSED));
+    if (link.ended) throw new Error("the server closed it");
+    this.#failure = undefined;
+    this.#link = link;
+    link.onEnd = () => {
+      this.#link = undefined;
+      this.#options.onBreak?.();
+    };
+    for (const waiter of [...this.#waiters]) waiter.resolve(link);
+  }
+
+  #unreachable(reason: unknown): ConnectionLostError {
+    const message = `Cannot reach Redis at ${this.#dialer.address}: ${reasonText(reason)}`;
+    return new ConnectionLostError(message, { sent: false, cause: reason });
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The adapter for `ioredis` 5 and 6 (and `iovalkey`), on Node, Deno and Bun.
+ *
+ * @module
+ */
+import { type Command, type RedisPort, RedisReplyError, type Reply } from "../port/redis.ts";
+import { openPort } from "./port.ts";
+import type { RedisTarget } from "./url.ts";
+import type { Dialer, DialOptions, Wire } from "./wire.ts";
+
+/** What errand uses of an ioredis client. */
+export interface IoredisClient {
+  readonly status: string;
+  readonly stream?: { ref(): unknown; unref(): unknown; destroy(): unknown } | null;
+  readonly isCluster?: boolean;
+  connect(): Promise<unknown>;
+  disconnect(reconnect?: boolean): void;
+  duplicate(override?: Record<string, unknown>): IoredisClient;
+  call(command: string, ...args: string[]): Promise<unknown>;
+  pipeline(): IoredisPipeline;
+  subscribe(...channels: string[]): Promise<unknown>;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+interface IoredisPipeline {
+  call(command: string, ...args: string[]): unknown;
+  exec(): Promise<[error: Error | null, reply?: unknown][] | null>;
+}
+
+/** What the foreign client must not do by itself: dial again, queue, re-send, time out, rename keys, reshape replies. */
+const ONE_CONNECTION = {
+  lazyConnect: true,
+  retryStrategy: null,
+  maxRetriesPerRequest: null,
+  reconnectOnError: null,
+  enableOfflineQueue: false,
+  autoResubscribe: false,
+  enableAutoPipelining: false,
+  commandTimeout: undefined,
+  socketTimeout: undefined,
+  keyPrefix: "",
+  stringNumbers: false,
+  replyMapping: "legacy",
+  monitor: false,
+};
+
+/**
+ * Connects to where `target` says, with the `ioredis` package.
+ * @throws {ConnectionLostError} when Redis cannot be used, naming why.
+ */
+export async function connectIoredis(target: RedisTarget, options: DialOptions = {}): Promise<RedisPort> {
+  const { Redis } = await import("ioredis") as unknown as {
+    Redis: new (options: Record<string, unknown>) => IoredisClient;
+  };
+  const settings = {
+    ...(target.path === undefined ? { host: target.host, port: target.port } : { path: target.path }),
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    ...(target.tls ? { tls: { servername: target.host, ...options.tls } } : {}),
+    db: target.db,
+    ...ONE_CONNECTION,
+  };
+  return await openPort(dialer(target.shown, () => new Redis(settings)));
+}
+
+/**
+ * Uses the settings of an ioredis client that the caller has. The client itself is left alone: its own way of coming back
+ * after a broken connection could run a command twice, so each connection is a duplicate of it.
+ * @throws {ConnectionLostError} when Redis cannot be used, naming why.
+ */
+export async function fromIoredis(client: IoredisClient): Promise<RedisPort> {
+  if (client.isCluster) throw new TypeError("Cannot use this ioredis client: Redis Cluster is not supported yet");
+  return await openPort(dialer("the address of the given ioredis client", () => client.duplicate(ONE_CONNECTION)));
+}
+
+/** Whether `value` looks like an ioredis client. */
+export function isIoredis(value: object): value is IoredisClient {
+  return ["duplicate", "pipeline", "disconnect", "call"].every((name) =>
+    typeof (value as Record<string, unknown>)[name] === "function"
+  );
+}
+
+function dialer(address: string, make: () => IoredisClient): Dialer {
+  return { address, open: (onEnd) => new IoredisWire(make(), onEnd) };
+}
+
+class IoredisWire implements Wire {
+  readonly opened: Promise<void>;
+  readonly #client: IoredisClient;
+  /** What the client said last: its promises only say that the connection is closed, not why. */
+  #lastError: unknown;
+
+  constructor(client: IoredisClient, onEnd: (reason: unknown) => void) {
+    this.#client = client;
+    client.on("error", (error: Error) => this.#lastError = withCode(error));
+    client.on("connect", () => this.keepAlive(false));
+    client.on("end", () => onEnd(this.#lastError ?? new Error("the server closed it")));
+    this.opened = this.#open();
+  }
+
+  async send(commands: readonly Command[]): Promise<Reply[]> {
+    const [first] = commands;
+    if (commands.length === 1 && first) return [await this.#client.call(...first).then(toReply, toReplyError)];
+    const pipeline = this.#client.pipeline();
+    for (const command of commands) pipeline.call(...command);
+    const results = await pipeline.exec() ?? [];
+    return results.map(([error, reply]) => error ? toReplyError(error) : toReply(reply));
+  }
+
+  async subscribe(channels: readonly string[], onMessage: (message: string, channel: string) => void): Promise<void> {
+    this.#client.on("message", (channel: string, message: string) => onMessage(message, channel));
+    await this.#client.subscribe(...channels);
+  }
+
+  keepAlive(on: boolean): void {
+    if (on) this.#client.stream?.ref();
+    else this.#client.stream?.unref();
+  }
+
+  destroy(): void {
+    this.#client.disconnect();
+    this.#client.stream?.destroy(); // disconnect() alone says farewell, and waits 2 s for a server that is silent.
+  }
+
+  async #open(): Promise<void> {
+    const failure = await this.#client.connect().then(() => undefined, (error: Error) => error);
+    // An unknown database is only an event to ioredis, which would go on in database 0.
+    const reason = this.#lastError ?? failure;
+    if (reason !== undefined) throw reason;
+  }
+}
+
+function toReply(reply: unknown): Reply {
+  return reply as Reply;
+}
+
+/** An error that Redis answered is a value; anything else means that the connection is broken. */
+function toReplyError(error: Error): RedisReplyError {
+  if (error.name === "ReplyError") return new RedisReplyError(error.message);
+  throw error;
+}
+
+/** Node leaves the message of an error with several causes (IPv4 and IPv6 both refused) empty. */
+function withCode(error: Error & { code?: unknown }): Error {
+  return error.message === "" ? new Error(String(error.code ?? error.name), { cause: error }) : error;
+}

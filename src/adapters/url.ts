@@ -1,0 +1,90 @@
+/**
+ * Redis URLs, parsed here once because every client reads them differently: Bun ignores `?db=`, others leave `%40`
+ * undecoded. Passwords never reach a message: what is shown of a URL went through {@linkcode redact}.
+ *
+ * @module
+ */
+
+/** Where a Redis is and how to log in, as a URL says it. */
+export interface RedisTarget {
+  /** The URL with its password replaced by `***`: for messages. */
+  readonly shown: string;
+  /** Host name or address, without the brackets of IPv6. Unused when `path` is given. */
+  readonly host: string;
+  /** TCP port, 6379 by default. */
+  readonly port: number;
+  /** Path of a Unix socket. */
+  readonly path?: string;
+  /** Whether to speak TLS. */
+  readonly tls: boolean;
+  /** User of the access list, decoded. */
+  readonly username?: string;
+  /** Password, decoded. */
+  readonly password?: string;
+  /** Number of the database, 0 by default. */
+  readonly db: number;
+}
+
+const FORMS = "redis://[user:password@]host[:port][/db], rediss://… for TLS, unix:///path?db=0, or memory:";
+
+/**
+ * Parses `redis:`, `rediss:`, `unix:` and `redis+unix:` URLs.
+ * @throws {TypeError} when the URL is none of these, naming what is wrong with it but never its password.
+ */
+export function parseRedisUrl(text: string): RedisTarget {
+  const shown = redact(text);
+  const refuse = (reason: string): TypeError => new TypeError(`Cannot use Redis URL "${shown}": ${reason}`);
+  const url = tryUrl(text);
+  if (!url) throw refuse(`it is not a URL. Expected ${FORMS} (in a user or password, write # / ? @ % as %-escapes)`);
+  const unix = url.protocol === "unix:" || url.protocol === "redis+unix:";
+  if (!unix && url.protocol !== "redis:" && url.protocol !== "rediss:") {
+    throw refuse(`unknown scheme "${url.protocol}". Expected ${FORMS}`);
+  }
+  if (unix && url.pathname.length < 2) throw refuse("the path of the socket is missing, as in unix:///run/redis.sock");
+  if (url.hash !== "") throw refuse("it contains a #. In a password write it as %23");
+  const credentials = { username: decode(url.username, refuse), password: decode(url.password, refuse) };
+  return {
+    shown,
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1") || "localhost",
+    port: url.port === "" ? 6379 : Number(url.port),
+    ...(unix ? { path: decode(url.pathname, refuse) } : {}),
+    tls: url.protocol === "rediss:",
+    ...(credentials.username === "" ? {} : { username: credentials.username }),
+    ...(credentials.password === "" ? {} : { password: credentials.password }),
+    db: database(url, unix, refuse),
+  };
+}
+
+/** Replaces the password of a URL by `***`; also of one that cannot be parsed. */
+export function redact(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+.-]*:\/\/)?(.*)@/is, (_all, scheme: string | undefined, login: string) => {
+    const colon = login.indexOf(":");
+    return `${scheme ?? ""}${colon < 0 ? login : `${login.slice(0, colon)}:***`}@`;
+  });
+}
+
+function tryUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined; // The error of the platform carries the whole text, password included: it is dropped.
+  }
+}
+
+function decode(text: string, refuse: (reason: string) => TypeError): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw refuse("it holds a % that begins no escape. Write a plain % as %25");
+  }
+}
+
+function database(url: URL, unix: boolean, refuse: (reason: string) => TypeError): number {
+  for (const key of url.searchParams.keys()) {
+    if (key !== "db") throw refuse(`unknown parameter "${key}". Only ?db=<number> is known`);
+  }
+  const inPath = unix ? "" : url.pathname.replace(/^\//, "");
+  const text = url.searchParams.get("db") ?? (inPath === "" ? "0" : inPath);
+  if (!/^\d{1,9}$/.test(text)) throw refuse(`database "${text}" is not a number from 0`);
+  return Number(text);
+}
