@@ -27,7 +27,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "cli",
     files: /^(cli\.ts|src\/cli\/.*)$/,
-    on: ["mod", "pure", "runtime"],
+    on: ["mod", "options", "pure", "runtime"],
   },
   {
     name: "mod",
@@ -44,7 +44,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "queue",
-    files: /^src\/(queue|asker|local|ask|remote|facade)\.ts$/,
+    files: /^src\/(queue|submission|local_run|remote_run)\.ts$/,
     on: [
       "listener",
       "open store",
@@ -58,7 +58,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "listener",
-    files: /^src\/(listener|inbox|attempt|leases|presence|health)\.ts$/,
+    files: /^src\/(listener|claim_loop|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
@@ -91,7 +91,7 @@ export const LAYERS: readonly Layer[] = [
   { name: "port", files: /^src\/port\//, on: ["pure"] },
   {
     name: "pure",
-    files: /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|version|names)\.ts$/,
+    files: /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits)\.ts$/,
     on: ["runtime"],
   },
   { name: "runtime", files: /^src\/runtime\//, on: [] },

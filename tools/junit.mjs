@@ -5,7 +5,18 @@
  * hook). A file that cannot be loaded is in no JUnit file of Deno and Bun, so their output is looked at too.
  */
 
-/** One test of a JUnit file: `{ name, status: "passed" | "failed" | "skipped", message }`. */
+/**
+ * One test of a JUnit file.
+ *
+ * @typedef {{ name: string, status: "passed" | "failed" | "skipped", message: string }} TestCase
+ */
+
+/**
+ * The tests of a JUnit file.
+ *
+ * @param {string} xml
+ * @returns {TestCase[]}
+ */
 export function readJUnit(xml) {
   const cases = [];
   for (
@@ -27,7 +38,12 @@ export function readJUnit(xml) {
   return cases;
 }
 
-/** Leaves out the tests that only stand for their steps. */
+/**
+ * Leaves out the tests that only stand for their steps.
+ *
+ * @param {TestCase[]} cases
+ * @returns {TestCase[]}
+ */
 export function withoutParents(cases) {
   const parents = new Set();
   for (const { name } of cases) {
@@ -42,7 +58,12 @@ export function withoutParents(cases) {
   );
 }
 
-/** Files that a runtime could not even load, as its output tells. */
+/**
+ * Files that a runtime could not even load, as its output tells.
+ *
+ * @param {string} output
+ * @returns {string[]}
+ */
 export function brokenFiles(output) {
   const deno = [...output.matchAll(/^Uncaught error from (\S+) FAILED/gm)].map((
     [, file],

@@ -14,8 +14,7 @@ const PATH = [process.env.PATH, join(ROOT, "tools", "node_modules", ".bin")]
 const CHECKS = {
   "format": ["fmt", "--check"],
   "lint": ["lint"],
-  "types": ["check"],
-  "types of Bun": ["run", "-A", "tools/check_bun_types.mjs"],
+  "types": ["task", "check"],
   "documentation": ["doc", "--lint", "mod.ts", "cli.ts"],
   "publish": ["publish", "--dry-run", "--allow-dirty"],
   "architecture": ["run", "-A", "tools/check.ts"],
