@@ -44,7 +44,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "queue",
-    files: /^src\/(queue|submission|local_run|remote_run)\.ts$/,
+    files: /^src\/(queue|remote|runner|take_back|local_record|submission)\.ts$/,
     on: [
       "listener",
       "open store",
@@ -58,7 +58,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "listener",
-    files: /^src\/(listener|claim_loop|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
+    files: /^src\/(listener|claim_loop|name_rota|slots|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
@@ -91,7 +91,8 @@ export const LAYERS: readonly Layer[] = [
   { name: "port", files: /^src\/port\//, on: ["pure"] },
   {
     name: "pure",
-    files: /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits)\.ts$/,
+    files:
+      /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|until|run_error)\.ts$/,
     on: ["runtime"],
   },
   { name: "runtime", files: /^src\/runtime\//, on: [] },

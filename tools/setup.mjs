@@ -97,7 +97,7 @@ function installRedis() {
   say("no redis-server here, installing it with apt-get …");
   const root = typeof process.getuid === "function" && process.getuid() === 0;
   const apt = (...args) => root ? run("apt-get", args) : run("sudo", ["-n", "apt-get", ...args]);
-  // The package starts a service of its own; errand only wants the program, so a failing start is not asked about.
+  // Only the program is wanted: whether the package could start a service of its own is not asked.
   process.env.DEBIAN_FRONTEND = "noninteractive";
   apt("update", "-qq");
   apt("install", "-y", "-qq", "--no-install-recommends", "redis-server");
