@@ -65,7 +65,10 @@ export class MemoryRedis {
   /** Forgets what has expired by `now`: called by each verb before it looks at anything. */
   sweep(now: number): void {
     if (this.#entries.size < this.#sweepAt) return;
-    for (const key of [...this.#entries.keys()]) this.#find(key, now);
+    for (const key of [...this.#entries.keys()]) {
+      const value = this.#find(key, now)?.value;
+      if (value !== undefined && sizeOf(value) === 0) this.#entries.delete(key);
+    }
     this.#sweepAt = Math.max(SWEEP_MIN, this.#entries.size * 2);
   }
 
@@ -145,11 +148,14 @@ export class MemoryRedis {
     if (tokens.length < BELL_TOKENS) tokens.push("1");
   }
 
-  /** Takes a token at once, or waits for one; the answer ends the waiting. */
+  /** Takes a token of the first of these bells that has one. */
+  takeToken(bells: readonly string[]): string | null {
+    return bells.find((key) => this.list(key).pop() !== undefined) ?? null;
+  }
+
+  /** Waits for a token; the answer ends the waiting. */
   awaitBell(waiter: BellWaiter): () => void {
-    const bell = waiter.bells.find((key) => this.list(key).pop() !== undefined);
-    if (bell !== undefined || this.#closed) waiter.wake(bell ?? null);
-    else this.#waiters.add(waiter);
+    this.#waiters.add(waiter);
     return () => void this.#waiters.delete(waiter);
   }
 
@@ -189,6 +195,13 @@ export class MemoryRedis {
   }
 }
 
-function byScore([a, left]: [string, number], [b, right]: [string, number]): number {
+/** Redis has no empty lists and sets; here they stay until the next sweep. A string is never empty in this sense. */
+function sizeOf(value: Value): number {
+  if (typeof value === "string") return 1;
+  return Array.isArray(value) ? value.length : value.size;
+}
+
+/** The order of a sorted set: by score, then by member. */
+export function byScore([a, left]: [string, number], [b, right]: [string, number]): number {
   return left - right || (a < b ? -1 : 1);
 }

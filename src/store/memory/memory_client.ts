@@ -1,0 +1,86 @@
+/**
+ * What clients do beside enqueue: cancel, put, take and acknowledge.
+ *
+ * @module
+ */
+import { NO_FENCE, type TaskRecord } from "../../record.ts";
+import type { CancelAnswer, CancelRequest, PutAnswer, PutRequest } from "../store.ts";
+import { settle } from "./memory_recovery.ts";
+import { isEnded, isLive, type Script } from "./memory_script.ts";
+
+/** Ends what waits; asks the owner of what runs. */
+export function cancel(script: Script, request: CancelRequest): CancelAnswer {
+  const record = settle(script, script.record(request.id));
+  if (record === null || record.state === "deleted" || record.state === "stored") return { verdict: "unknown" };
+  if (request.nonce !== undefined && record.nonce !== request.nonce) return { verdict: "unknown" };
+  if (isEnded(record.state)) return { verdict: "ended", state: record.state };
+  if (request.unlessJoined && record.joined) return { verdict: "joined" };
+  if (record.state !== "running") {
+    script.end(record, "cancelled");
+    return { verdict: "cancelled" };
+  }
+  script.rewrite({ ...record, cancelAsked: true });
+  script.world.publish(script.keys.control(record.owner), [record.id]);
+  return { verdict: "asked" };
+}
+
+/** Writes the record of a task that lives outside the queues, never over a live one of another run. */
+export function put(script: Script, request: PutRequest): PutAnswer {
+  const found = settle(script, script.record(request.id));
+  if (found && stands(found, request)) return { verdict: "conflict", state: found.state };
+  const record = script.write(putRecord(script, request, found));
+  if (isEnded(record.state)) script.tell(record);
+  return { verdict: "written", state: record.state };
+}
+
+/** Does the record found have to stay? */
+function stands(found: TaskRecord, request: PutRequest): boolean {
+  if (found.nonce !== request.nonce) {
+    return isLive(found.state) || (request.state === "stored" && isEnded(found.state) && !found.taken);
+  }
+  if (found.state === "deleted") return true;
+  if (isEnded(found.state)) return found.state !== request.state;
+  return isLive(found.state) && found.kind !== "local";
+}
+
+function putRecord(script: Script, request: PutRequest, found: TaskRecord | null): TaskRecord {
+  const { id, name, nonce, kind, state, owner, resultTtl, options, params, outcome } = request;
+  const same = found?.nonce === nonce;
+  if (!same) script.world.delete(script.keys.joined(id));
+  return {
+    id,
+    name,
+    options,
+    params,
+    outcome,
+    state,
+    cancelAsked: same && found.cancelAsked,
+    joined: same && found.joined,
+    taken: false,
+    attempt: state === "stored" ? 0 : 1,
+    crashes: 0,
+    since: same && found.state === state ? found.since : script.now,
+    fence: found?.fence ?? NO_FENCE,
+    owner,
+    kind,
+    maxAttempts: 1,
+    deadline: script.deadline(request.timeout),
+    resultTtl,
+    nonce,
+  };
+}
+
+/** Marks an ended record as taken by a reader, who stands in the place of the owner from then on. */
+export function take(script: Script, { id, reader }: { id: string; reader: string }): TaskRecord | null {
+  const record = script.record(id);
+  if (record === null || record.state === "deleted") return null;
+  if (record.taken) return record.owner === reader ? record : null;
+  if (!isEnded(record.state) || record.joined) return record;
+  return script.write({ ...record, taken: true, owner: reader });
+}
+
+/** Deletes what this reader took. */
+export function acknowledge(script: Script, { id, reader }: { id: string; reader: string }): void {
+  const record = script.record(id);
+  if (record?.taken && record.state !== "deleted" && record.owner === reader) script.bury(record);
+}

@@ -1,0 +1,92 @@
+/**
+ * The calls of an owner: complete, fail, release, renew, progress, and withdraw, which makes one.
+ *
+ * Each names its fence and owner, and is answered with what the header says now. Only an owner whose fence still
+ * stands changes anything; a zombie is told that its task is lost.
+ *
+ * @module
+ */
+import type { TaskState } from "../../errors.ts";
+import type { TaskRecord } from "../../record.ts";
+import type { Failure, OwnerAnswer, Ownership, RenewRequest, WithdrawAnswer, WithdrawRequest } from "../store.ts";
+import { listen } from "./memory_claim.ts";
+import { recover, settle } from "./memory_recovery.ts";
+import type { Script } from "./memory_script.ts";
+
+/** Does the owner's work on its running task, and answers with the state after it. */
+function asOwner(script: Script, task: Ownership, change: (record: TaskRecord) => TaskRecord): OwnerAnswer {
+  const record = script.record(task.id);
+  if (record === null) return { verdict: "gone", state: null, cancelAsked: false };
+  const { state, cancelAsked } = record;
+  if (state === "deleted") return { verdict: "gone", state, cancelAsked };
+  if (record.owner !== task.owner || record.fence !== task.fence) return { verdict: "lost", state, cancelAsked };
+  if (state !== "running") return { verdict: "kept", state, cancelAsked };
+  return { verdict: "accepted", state: change(record).state, cancelAsked };
+}
+
+/** Ends a running task as succeeded, also when its cancel was asked for: whoever comes first wins. */
+export function complete(script: Script, task: Ownership, outcome: string): OwnerAnswer {
+  return asOwner(script, task, (record) => script.end(record, "succeeded", outcome));
+}
+
+/** Ends a running task without success, or schedules its next attempt when there is time for one. */
+export function fail(script: Script, task: Ownership, failure: Failure): OwnerAnswer {
+  const { outcome, retryIn } = failure;
+  return asOwner(script, task, (record) => {
+    if (record.cancelAsked) return script.end(record, "cancelled", outcome);
+    if (retryIn === undefined) return script.end(record, failure.state, outcome);
+    const due = script.now + retryIn;
+    if (record.deadline > 0 && due >= record.deadline) return script.end(record, failure.state, outcome);
+    return script.schedule({ ...record, outcome }, due);
+  });
+}
+
+/** Gives running tasks back to the heads of their queues, in the order given. */
+export function release(script: Script, tasks: readonly Ownership[]): OwnerAnswer[] {
+  const backwards = [...tasks].reverse().map((task) => asOwner(script, task, (record) => giveBack(script, record)));
+  return backwards.reverse();
+}
+
+function giveBack(script: Script, record: TaskRecord): TaskRecord {
+  if (record.cancelAsked) return script.end(record, "cancelled");
+  if (script.isLate(record)) return script.end(record, "expired");
+  const queued = script.queue({ ...record, attempt: record.attempt - 1 }, "head");
+  script.ring(record.name);
+  return queued;
+}
+
+/** Renews leases and presence, then looks after the same names. */
+export function renew(script: Script, request: RenewRequest): OwnerAnswer[] {
+  const { owner, lease, tasks, presence } = request;
+  if (presence) listen(script, presence.names, owner, presence.duration);
+  const answers = tasks.map((task) =>
+    asOwner(script, task, (record) => {
+      script.lease(record, lease);
+      return record;
+    })
+  );
+  for (const name of new Set(tasks.map((task) => task.name))) {
+    for (let rings = recover(script, name); rings > 0; rings--) script.ring(name);
+  }
+  return answers;
+}
+
+/** Writes how far a running task is. */
+export function progress(script: Script, task: Ownership, outcome: string): OwnerAnswer {
+  return asOwner(script, task, (record) => script.rewrite({ ...record, outcome }));
+}
+
+/** A caller takes its queued task to run it itself; again, it is answered the same and its lease is renewed. */
+export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnswer {
+  const { id, nonce, owner, lease } = request;
+  const record = settle(script, script.record(id));
+  if (record === null) return { verdict: "refused", state: null };
+  const refused: WithdrawAnswer = { verdict: "refused", state: record.state as TaskState };
+  if (record.nonce !== nonce) return refused;
+  if (record.state === "running" && record.owner === owner) {
+    script.lease(record, lease);
+    return { verdict: "owned", record };
+  }
+  if (record.state !== "queued") return refused;
+  return { verdict: "owned", record: script.run(record, { owner, lease, fence: script.fenceAbove([record]) }) };
+}

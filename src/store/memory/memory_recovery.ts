@@ -1,0 +1,89 @@
+/**
+ * What time alone does to a task: its lease ends, its due time comes, its deadline passes.
+ *
+ * There is no daemon for it. Claim and renew call these first, so whoever listens to a name also looks after it, and
+ * enqueue looks at the task it meets and at the head of its list.
+ *
+ * @module
+ */
+import { NO_OWNER, type TaskRecord } from "../../record.ts";
+import { CRASHES_MAX, dueBy, isEnded, type Script } from "./memory_script.ts";
+
+/** Takes back the tasks of a name whose leases have ended. Returns how many wait in the queue again. */
+export function recover(script: Script, name: string): number {
+  const leases = script.world.sorted(script.keys.lease(name));
+  const first: TaskRecord[] = [];
+  for (const id of dueBy(leases, script.now)) {
+    const record = script.record(id);
+    if (record?.state !== "running" || record.name !== name) {
+      leases.delete(id);
+      continue;
+    }
+    const lost = { ...record, owner: NO_OWNER, crashes: record.crashes + 1 };
+    if (isFirstLoss(script, lost)) first.push(lost);
+    else giveUpOrWait(script, lost);
+  }
+  for (const lost of first.reverse()) script.queue(lost, "head");
+  return first.length;
+}
+
+/** A task lost for the first time goes back to the head of its queue: most crashes are not its fault. */
+function isFirstLoss(script: Script, lost: TaskRecord): boolean {
+  return lost.crashes === 1 && !lost.cancelAsked && !script.isLate(lost);
+}
+
+/** One that is lost again may be what kills its listeners: it waits longer each time, and in the end is given up. */
+function giveUpOrWait(script: Script, lost: TaskRecord): void {
+  if (lost.cancelAsked) script.end(lost, "cancelled");
+  else if (script.isLate(lost)) script.end(lost, "expired");
+  else if (lost.crashes > CRASHES_MAX) script.end(lost, "failed", crashOutcome(lost.crashes));
+  else script.schedule(lost, script.now + 1_000 * 2 ** lost.crashes);
+}
+
+function crashOutcome(crashes: number): string {
+  const message = `Cannot finish the task: its lease was lost ${crashes} times`;
+  return `\n!${JSON.stringify({ name: "TaskFailedError", message })}`;
+}
+
+/** Queues the scheduled tasks of a name whose time has come. */
+export function promote(script: Script, name: string): void {
+  const entries = script.world.sorted(script.keys.scheduled(name));
+  for (const id of dueBy(entries, script.now)) {
+    const record = script.record(id);
+    if (record?.state !== "scheduled" || record.name !== name) entries.delete(id);
+    else if (script.isLate(record)) script.end(record, "expired");
+    else script.queue(record, "tail");
+  }
+}
+
+/** The record behind a hint if it may start under this name; a late one expires on the way. */
+export function startable(script: Script, id: string, name: string): TaskRecord | null {
+  const record = script.record(id);
+  if (record?.state !== "queued") return null;
+  const named = record.kind === "foreign" && record.name === "" ? { ...record, name } : record;
+  if (named.name !== name) return null;
+  if (!script.isLate(named)) return named;
+  script.end(named, "expired");
+  return null;
+}
+
+/** Drops at most `steps` dead hints at the head of a list, so that a queue nobody serves does not grow by them. */
+export function trim(script: Script, name: string, steps: number): void {
+  const hints = script.world.list(script.keys.queue(name));
+  const alive = hints.slice(0, steps).findIndex((id) => startable(script, id, name) !== null);
+  hints.splice(0, alive < 0 ? steps : alive);
+}
+
+/**
+ * A record as it is after its deadline: waiting ones expire, and running ones that nobody keeps alive (local, or past
+ * the lease as well).
+ */
+export function settle(script: Script, record: TaskRecord | null): TaskRecord | null {
+  if (record === null || isEnded(record.state) || !script.isLate(record)) return record;
+  const waits = record.state === "queued" || record.state === "scheduled";
+  if (waits) return script.end(record, "expired");
+  if (record.state !== "running") return record;
+  const leaseEnd = script.world.sorted(script.keys.lease(record.name)).get(record.id);
+  if (leaseEnd !== undefined && leaseEnd > script.now) return record;
+  return script.end({ ...record, owner: NO_OWNER }, "expired");
+}

@@ -1,0 +1,253 @@
+/**
+ * One script run of the memory store: the world, the keys and one instant, with the functions that all verbs share.
+ *
+ * Where the Redis store has a prelude of Lua functions (`head`, `now`, `ring`, `tell`), this is its counterpart: read
+ * a record, write it with the right life time, move a task into each of its states. Every change of state goes
+ * through one of `queue`, `schedule`, `run` and `end`, so that each keeps the invariant of protocol rule 1: a queued
+ * record has its hint, a scheduled one its due entry, a running one its lease.
+ *
+ * @module
+ */
+import type { TaskState } from "../../errors.ts";
+import type { Keys } from "../../keys.ts";
+import {
+  decodeRecord,
+  digits,
+  encodeRecord,
+  NO_FENCE,
+  NO_OWNER,
+  RECORD_VERSION,
+  type TaskHeader,
+  type TaskRecord,
+} from "../../record.ts";
+import { byScore, type MemoryRedis } from "./memory_redis.ts";
+
+/** A loop of a script takes at most so many steps (protocol rule 7). */
+export const STEPS = 256;
+/** A claim brings at most so many tasks… */
+export const CLAIM_TASKS = 128;
+/** …and stops after so many characters of records. */
+export const CLAIM_CHARACTERS = 262_144;
+/** A task whose leases were lost more often than this is not tried again. */
+export const CRASHES_MAX = 3;
+
+/** Of a tombstone, and of what a `once` reader took and never acknowledged. */
+const GONE_LIFE = 60_000;
+const RESULT_LIFE_MIN = 30_000;
+const UNENDED_LIFE_MIN = 300_000;
+/** A foreign task does not say how long its result is kept. */
+const FOREIGN_RESULT_LIFE = 300_000;
+/** The nonce of a task whose producer has no client id. */
+export const FOREIGN_NONCE: string = `${NO_OWNER}00000000`;
+
+/** Is this the state of a task that waits or runs? */
+export function isLive(state: TaskHeader["state"]): boolean {
+  return state === "scheduled" || state === "queued" || state === "running";
+}
+
+/** Is this the state of a task that is over? */
+export function isEnded(state: TaskHeader["state"]): boolean {
+  return state === "succeeded" || state === "failed" || state === "cancelled" || state === "expired";
+}
+
+/** The client that waits for a nonce: its inbox is named by it. */
+export function clientOf(nonce: string): string {
+  return nonce.slice(0, 12);
+}
+
+/** The world at one instant, seen through the keys of one queue. */
+export class Script {
+  readonly world: MemoryRedis;
+  readonly keys: Keys;
+  /** Epoch milliseconds: one instant for the whole run. */
+  readonly now: number;
+
+  /** Begins a run. */
+  constructor(world: MemoryRedis, keys: Keys, now: number) {
+    this.world = world;
+    this.keys = keys;
+    this.now = Math.floor(now);
+    world.sweep(this.now);
+  }
+
+  /** The record of an id, tombstones included, or null. A bare JSON task reads as queued under the name "". */
+  record(id: string): TaskRecord | null {
+    const text = this.world.get(this.keys.record(id), this.now);
+    if (text === null) return null;
+    return text.startsWith(RECORD_VERSION) ? decodeRecord(id, text) : this.#foreign(id, text);
+  }
+
+  /** Is the deadline over? */
+  isLate(record: TaskHeader): boolean {
+    return record.deadline > 0 && record.deadline <= this.now;
+  }
+
+  /** The instant of a deadline so far away; 0 stays "none". */
+  deadline(timeout: number): number {
+    return timeout > 0 ? this.now + Math.ceil(timeout) : 0;
+  }
+
+  /** A fence above those given: the microseconds of the clock, or the highest plus one. */
+  fenceAbove(records: readonly TaskHeader[]): string {
+    const highest = records.reduce((top, record) => record.fence > top ? record.fence : top, NO_FENCE);
+    return digits(Math.max(this.now * 1_000, Number(highest) + 1), 16);
+  }
+
+  /** Puts a task into its queue: at the end, or at the head. */
+  queue(record: TaskRecord, end: "tail" | "head"): TaskRecord {
+    const hints = this.world.list(this.keys.queue(record.name));
+    if (end === "tail") hints.push(record.id);
+    else hints.unshift(record.id);
+    return this.#move(record, "queued");
+  }
+
+  /** Lets a task wait until `due` (epoch milliseconds); who sleeps longer than that is woken to learn of it. */
+  schedule(record: TaskRecord, due: number): TaskRecord {
+    const entries = this.world.sorted(this.keys.scheduled(record.name));
+    const first = firstScore(entries);
+    entries.set(record.id, due);
+    const scheduled = this.#move(record, "scheduled");
+    if (first === null || due < first) this.ring(record.name);
+    return scheduled;
+  }
+
+  /** Gives a task to an owner under a fence and a lease: one more attempt. */
+  run(record: TaskRecord, ownership: { owner: string; fence: string; lease: number }): TaskRecord {
+    const { owner, fence, lease } = ownership;
+    this.lease(record, lease);
+    return this.#move({ ...record, owner, fence, attempt: record.attempt + 1 }, "running", lease);
+  }
+
+  /** Sets or renews the lease of a running task. */
+  lease(record: { readonly id: string; readonly name: string }, lease: number): void {
+    this.world.sorted(this.keys.lease(record.name)).set(record.id, this.now + lease);
+  }
+
+  /** Ends a task and tells those who wait for it. */
+  end(record: TaskRecord, state: TaskState, outcome: string = record.outcome): TaskRecord {
+    const ended = this.#move({ ...record, outcome }, state);
+    this.tell(ended);
+    return ended;
+  }
+
+  /** Writes a record as it is, with the life time of its state. */
+  write(record: TaskRecord, lease: number = 0): TaskRecord {
+    const expiresAt = this.#expiryOf(record, lease);
+    this.world.set(this.keys.record(record.id), encodeRecord(record), expiresAt);
+    this.world.expire(this.keys.joined(record.id), expiresAt);
+    return record;
+  }
+
+  /** Writes a record whose life time stays what it was. */
+  rewrite(record: TaskRecord): TaskRecord {
+    const expiresAt = this.world.expiresAt(this.keys.record(record.id), this.now) ?? undefined;
+    this.world.set(this.keys.record(record.id), encodeRecord(record), expiresAt);
+    return record;
+  }
+
+  /** Leaves only a header that says that the task was deleted on purpose. */
+  bury(record: TaskRecord): void {
+    this.write({ ...record, state: "deleted", since: this.now, name: "", options: "", params: "", outcome: "" });
+    this.world.delete(this.keys.joined(record.id));
+  }
+
+  /** Removes what says that the task runs or is due. Hints in the list stay: to search them is not worth it. */
+  removePlaces(record: { readonly id: string; readonly name: string }, except?: TaskState): void {
+    if (except !== "running") this.world.sorted(this.keys.lease(record.name)).delete(record.id);
+    if (except !== "scheduled") this.world.sorted(this.keys.scheduled(record.name)).delete(record.id);
+  }
+
+  /** Adds a client to those who are told of the end. */
+  join(record: TaskRecord, client: string): void {
+    this.world.members(this.keys.joined(record.id), this.now).add(client);
+    this.world.expire(
+      this.keys.joined(record.id),
+      this.world.expiresAt(this.keys.record(record.id), this.now) ?? undefined,
+    );
+    if (!record.joined) this.rewrite({ ...record, joined: true });
+  }
+
+  /** Tells the submitter and those who joined that there is something to read. */
+  tell(record: TaskRecord): void {
+    const joined = record.joined ? this.world.members(this.keys.joined(record.id), this.now) : [];
+    const clients = new Set([clientOf(record.nonce), ...joined]);
+    for (const client of clients) this.world.publish(this.keys.inbox(client), [record.id]);
+  }
+
+  /** Wakes a listener of the name. */
+  ring(name: string): void {
+    this.world.ring(this.keys.bell(name));
+  }
+
+  /** Does anybody listen to the name? */
+  isListened(name: string): boolean {
+    for (const end of this.world.sorted(this.keys.listen(name)).values()) if (end > this.now) return true;
+    return false;
+  }
+
+  /** New place (by the caller), then the record, the old places last: protocol rule 2. */
+  #move(record: TaskRecord, state: TaskState, lease?: number): TaskRecord {
+    const moved = this.write({ ...record, state, since: this.now }, lease);
+    this.removePlaces(moved, state);
+    return moved;
+  }
+
+  /** Expiry only collects garbage: the deadline in the header decides what may still start. */
+  #expiryOf(record: TaskRecord, lease: number): number | undefined {
+    const { state, deadline, resultTtl } = record;
+    if (record.taken || state === "deleted") return this.now + GONE_LIFE;
+    if (isEnded(state)) return this.now + Math.max(resultTtl, RESULT_LIFE_MIN);
+    if (deadline === 0) return undefined;
+    if (state === "stored") return deadline;
+    return Math.max(deadline, this.now) + Math.max(UNENDED_LIFE_MIN, 2 * lease);
+  }
+
+  /** What another program wrote: `{"params": …, "timeout": …}` and no header. */
+  #foreign(id: string, text: string): TaskRecord {
+    const timeout = timeoutOf(text);
+    return {
+      id,
+      name: "",
+      options: "",
+      params: text,
+      outcome: "",
+      state: "queued",
+      cancelAsked: false,
+      joined: false,
+      taken: false,
+      attempt: 0,
+      crashes: 0,
+      since: this.now,
+      fence: NO_FENCE,
+      owner: NO_OWNER,
+      kind: "foreign",
+      maxAttempts: 1,
+      deadline: this.deadline(timeout),
+      resultTtl: timeout > 0 ? timeout : FOREIGN_RESULT_LIFE,
+      nonce: FOREIGN_NONCE,
+    };
+  }
+}
+
+/** The lowest score of a sorted set, or null. */
+export function firstScore(entries: ReadonlyMap<string, number>): number | null {
+  let first: number | null = null;
+  for (const score of entries.values()) if (first === null || score < first) first = score;
+  return first;
+}
+
+/** The members whose score is not above `max`, lowest first, at most {@linkcode STEPS}. */
+export function dueBy(entries: ReadonlyMap<string, number>, max: number): string[] {
+  const due = [...entries].filter(([, score]) => score <= max);
+  return due.sort(byScore).slice(0, STEPS).map(([id]) => id);
+}
+
+/** The timeout of a bare JSON task; 0 when it names none, or is no JSON at all (its listener says so). */
+function timeoutOf(text: string): number {
+  try {
+    const timeout = (JSON.parse(text) as { timeout?: unknown }).timeout;
+    return typeof timeout === "number" && timeout > 0 ? timeout : 0;
+  } catch {
+    return 0;
+  }
+}

@@ -1,0 +1,25 @@
+/**
+ * One suite for every store: each row of the protocol by its behaviour.
+ *
+ * @module
+ */
+import { describe } from "node:test";
+import { testClaim } from "./store_claim.ts";
+import { testClient } from "./store_client.ts";
+import { testEnqueue } from "./store_enqueue.ts";
+import type { OpenWorld } from "./store_kit.ts";
+import { testMessages } from "./store_messages.ts";
+import { testOwner } from "./store_owner.ts";
+import { testRecovery } from "./store_recovery.ts";
+
+export type { OpenWorld, StoreWorld } from "./store_kit.ts";
+
+/** Declares the suite for one kind of store. */
+export function testStore(name: string, open: OpenWorld): void {
+  describe(`${name}: enqueue`, () => testEnqueue(open));
+  describe(`${name}: claim`, () => testClaim(open));
+  describe(`${name}: an owner's calls`, () => testOwner(open));
+  describe(`${name}: recovery`, () => testRecovery(open));
+  describe(`${name}: a client's calls`, () => testClient(open));
+  describe(`${name}: messages and bells`, () => testMessages(open));
+}
