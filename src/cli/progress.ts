@@ -6,6 +6,9 @@
 import process from "node:process";
 import cliProgress from "cli-progress";
 
+const SHOW_CURSOR = "\x1b[?25h";
+const LABEL_WIDTH = 14;
+
 /** Shows the progress of tasks by their labels. */
 export interface ProgressView {
   /** Says how far the task of this label is. */
@@ -18,6 +21,7 @@ export interface ProgressView {
 export class ProgressBars implements ProgressView {
   readonly #bars = new Map<string, cliProgress.SingleBar>();
   readonly #multi: cliProgress.MultiBar;
+  readonly #restore: () => void;
 
   /** Draws on this stream, which is a terminal. */
   constructor(stream: NodeJS.WriteStream = process.stderr) {
@@ -26,19 +30,22 @@ export class ProgressBars implements ProgressView {
       { format, stream, hideCursor: true, clearOnComplete: false, gracefulExit: false, fps: 15 },
       cliProgress.Presets.shades_classic,
     );
+    this.#restore = () => void stream.write(SHOW_CURSOR);
+    process.on("exit", this.#restore); // A second Ctrl-C leaves no time for `stop`.
   }
 
   /** Draws or moves the bar of a label. */
   show(label: string, current: number, total: number): void {
-    const bar = this.#bars.get(label) ?? this.#multi.create(total, 0, { label });
+    const bar = this.#bars.get(label) ?? this.#multi.create(total, 0, { label: label.padEnd(LABEL_WIDTH) });
     this.#bars.set(label, bar);
     bar.setTotal(total);
-    bar.update(current, { label });
+    bar.update(current);
   }
 
   /** Draws the last picture and gives the cursor back. */
   stop(): void {
     this.#multi.stop();
+    process.off("exit", this.#restore);
   }
 }
 
