@@ -7,7 +7,7 @@
  * @module
  */
 import { type Clock, systemClock } from "./clock.ts";
-import { consoleLog, type Log } from "./log.ts";
+import { consoleLog, type Log, safeLog } from "./log.ts";
 import { TaskExecutePolicy } from "./policy.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { byteLength } from "./record.ts";
@@ -33,7 +33,7 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
   readonly lease?: number;
   /** How long an ended task is kept, in milliseconds, at least 30_000. @default the task's timeout */
   readonly resultTtl?: number;
-  /** How long one attempt may take, in milliseconds. @default 1_800_000 */
+  /** How long one attempt may take, in milliseconds. @default 1_800_000 for a task without deadline, else what is left until it */
   readonly attemptTimeout?: number;
   /** Hears what the queue has to say. @default warnings and errors go to the console */
   readonly log?: Log;
@@ -99,7 +99,7 @@ export interface QueueSettings {
   readonly serializers: ReadonlyMap<string, Serializer>;
   readonly lease: number;
   readonly resultTtl: number | undefined;
-  readonly attemptTimeout: number;
+  readonly attemptTimeout: number | undefined;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
@@ -125,8 +125,8 @@ export function settingsOf(options: QueueOptions): QueueSettings {
     serializers: serializersOf([jsonSerializer, ...options.serializers ?? [], serializer]),
     lease: checkDuration("lease", options.lease ?? 30_000, { least: 1 }),
     resultTtl: checkResultTtl(options.resultTtl),
-    attemptTimeout: checkDuration("attemptTimeout", options.attemptTimeout ?? 1_800_000, { least: 1 }),
-    log: options.log ?? consoleLog,
+    attemptTimeout: checkOptional("attemptTimeout", options.attemptTimeout, { least: 1 }),
+    log: safeLog(options.log ?? consoleLog),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   };
@@ -209,12 +209,12 @@ export function resultTtlFor(settings: QueueSettings, asked: number | undefined,
   return Math.max(asked ?? settings.resultTtl ?? fallback, RESULT_TTL_MIN);
 }
 
-function checkOptional(what: string, value: number | undefined, bounds: Bounds): void {
-  if (value !== undefined) checkDuration(what, value, bounds);
+function checkOptional(what: string, value: number | undefined, bounds: Bounds): number | undefined {
+  return value === undefined ? undefined : checkDuration(what, value, bounds);
 }
 
 function checkResultTtl(value: number | undefined): number | undefined {
-  return value === undefined ? undefined : checkDuration("resultTtl", value, { least: RESULT_TTL_MIN });
+  return checkOptional("resultTtl", value, { least: RESULT_TTL_MIN });
 }
 
 function checkTaskFn(taskFn: TaskFns | undefined): TaskFns | undefined {

@@ -117,9 +117,13 @@ export class RedisTask<Params = unknown, Result = unknown> {
    * Says how far the task is: `current` of `total` steps.
    *
    * Throws `TypeError` for anything but finite numbers, and `TaskTimeoutError` once the task has expired, which is
-   * how a long handler that looks at nothing else learns to stop.
+   * how a long handler that looks at nothing else learns to stop. A handler that does not await it is not harmed.
    */
-  async update(current: number, total: number): Promise<void> {
+  update(current: number, total: number): Promise<void> {
+    return harmless(this.#update(current, total));
+  }
+
+  async #update(current: number, total: number): Promise<void> {
     if (!Number.isFinite(current) || !Number.isFinite(total)) {
       throw new TypeError(
         `Cannot update task ${this.id}: progress must be two finite numbers, not ${current} and ${total}`,
@@ -139,12 +143,22 @@ export class RedisTask<Params = unknown, Result = unknown> {
    * Stores the task as it is now. Throws `TypeError` for a task made by hand, which no queue knows (use
    * `queue.setTask(task)`), and what `setTask` throws otherwise.
    */
-  async save(): Promise<void> {
+  save(): Promise<void> {
+    return harmless(this.#saveNow());
+  }
+
+  async #saveNow(): Promise<void> {
     if (this.#save === undefined) {
       throw new TypeError(`Cannot save task ${this.id}: it belongs to no queue; use queue.setTask(task)`);
     }
     await this.#save(this);
   }
+}
+
+/** A rejection that nobody awaits would end the process, and with it every other task. */
+function harmless(promise: Promise<void>): Promise<void> {
+  promise.catch(() => {});
+  return promise;
 }
 
 /**

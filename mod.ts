@@ -1,0 +1,52 @@
+/**
+ * errand: ask for a task and get its answer, from this process or from any other that listens on the same Redis.
+ *
+ * @example One process asks, another one answers
+ * ```ts
+ * import { connect, type RedisTask, RedisTaskQueue } from "errand";
+ *
+ * const redis = await connect("memory:"); // or "redis://localhost:6379"
+ * const stop = new AbortController();
+ *
+ * const worker = new RedisTaskQueue(redis, "app", {
+ *   taskFn: { greet: (task: RedisTask<string>) => `Hello ${task.params}` },
+ * });
+ * const listening = worker.listen(["greet"], { signal: stop.signal });
+ *
+ * const client = new RedisTaskQueue(redis, "app");
+ * console.log(await client.query("greeting-1", "greet", "Ada")); // "Hello Ada"
+ *
+ * stop.abort();
+ * await listening;
+ * ```
+ *
+ * @module
+ */
+export { connect } from "./src/adapters/connect.ts";
+export type { Clock } from "./src/clock.ts";
+export {
+  ConnectionLostError,
+  LeaseLostError,
+  ListenerStoppedError,
+  QueueFullError,
+  SerializationError,
+  TaskCancelledError,
+  TaskConflictError,
+  TaskFailedError,
+  TaskReplacedError,
+  type TaskState,
+  TaskTimeoutError,
+} from "./src/errors.ts";
+export { consoleLog, type Log, type LogEntry } from "./src/log.ts";
+export type { EnqueueOptions, ExecuteOptions, ListenOptions, QueryOptions, QueueOptions } from "./src/options.ts";
+export type { Progress } from "./src/outcome.ts";
+export { TaskExecutePolicy } from "./src/policy.ts";
+export type { BlockingConnection, Command, RedisPort, RedisReplyError, Reply, Subscription } from "./src/port/redis.ts";
+export { RedisTaskQueue } from "./src/queue.ts";
+export type { ParamsOf, ResultOf } from "./src/queue_types.ts";
+export type { Random } from "./src/random.ts";
+export { jsonSerializer, type Serializer } from "./src/serializer.ts";
+export { MemoryRedis } from "./src/store/memory/memory_redis.ts";
+export type { RedisConnection } from "./src/store/open.ts";
+export type { IfExists } from "./src/store/store.ts";
+export { RedisTask, type RedisTaskInit, type TaskFn, type TaskFns } from "./src/task.ts";

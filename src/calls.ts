@@ -1,0 +1,119 @@
+/**
+ * A call: one task that somebody waits for, from what was asked to its result, by a policy and within limits.
+ *
+ * Previous: `queue.ts`. Next: `policy.ts`, `remote.ts`, `runner.ts`.
+ *
+ * @module
+ */
+import { Inbox } from "./inbox.ts";
+import { within } from "./limits.ts";
+import { resultTtlFor } from "./options.ts";
+import { type Places, runByPolicy, TaskExecutePolicy } from "./policy.ts";
+import { digits } from "./record.ts";
+import { Remote } from "./remote.ts";
+import { RunError, unwrap } from "./run_error.ts";
+import { missingHandler, Runner } from "./runner.ts";
+import type { ClientContext, Submission } from "./submission.ts";
+import { settledWithin } from "./until.ts";
+
+/** What is asked for. */
+export interface CallRequest {
+  readonly id: string;
+  readonly name: string;
+  readonly params: unknown;
+  /** Milliseconds; `Infinity` = none. */
+  readonly timeout: number;
+  readonly policy: TaskExecutePolicy;
+  readonly once?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly startWithin?: number | undefined;
+  readonly resultTtl?: number | undefined;
+}
+
+/** A caller that has its answer does not wait longer than this, in milliseconds, for the record to go. */
+const FORGET_WAIT = 1_000;
+
+/** All calls of one client. */
+export class Calls {
+  readonly #context: ClientContext;
+  readonly #inbox: Inbox;
+  readonly #runner: Runner;
+  readonly #remote: Remote;
+  #count = 0;
+
+  /** Calls nothing yet. */
+  constructor(context: ClientContext) {
+    const { store, client, settings: { clock, interval, log } } = context;
+    this.#context = context;
+    this.#inbox = new Inbox({ store, client, clock, interval, log });
+    this.#runner = new Runner(context);
+    this.#remote = new Remote(context, this.#inbox, this.#runner);
+  }
+
+  /** The result of a task. Rejects with the error of the task, of its limits, or of the connection. */
+  async call(request: CallRequest): Promise<unknown> {
+    const { id, policy, signal, once } = request;
+    const submission = this.submit(request);
+    if (policy === TaskExecutePolicy.Local && this.#runner.handlerOf(request.name) === undefined) {
+      throw missingHandler(request);
+    }
+    try {
+      const value = await within(
+        { id, deadline: submission.deadline, signal },
+        this.#context.settings.clock,
+        (gone) => runByPolicy(policy, this.#places(submission, request, gone)),
+      );
+      if (once) await this.#forget(id);
+      return value;
+    } catch (error) {
+      const answered = error instanceof RunError && (error.kind === "failed" || error.kind === "final");
+      if (once && answered) await this.#forget(id);
+      throw unwrap(error);
+    }
+  }
+
+  /** A task to hand in, under a nonce of its own. */
+  submit(
+    task: Pick<CallRequest, "id" | "name" | "params" | "timeout" | "resultTtl"> & { readonly nonce?: string },
+  ): Submission {
+    const { id, name, params, timeout, nonce = this.#nextNonce() } = task;
+    const { settings } = this.#context;
+    const deadline = settings.clock.monotonic() + timeout;
+    return { id, name, params, nonce, deadline, resultTtl: resultTtlFor(settings, task.resultTtl, timeout) };
+  }
+
+  /** Cancel was asked for an id: what runs here hears of it at once. */
+  cancelled(id: string): void {
+    this.#runner.cancelled([id]);
+  }
+
+  /** Ends all waits. */
+  close(): void {
+    this.#inbox.close();
+    this.#runner.close();
+  }
+
+  #places(submission: Submission, request: CallRequest, gone: AbortSignal): Places<unknown> {
+    const { interval } = this.#context.settings;
+    const startWithin = request.startWithin ?? Math.min(interval, request.timeout / 2);
+    return {
+      canRunHere: this.#runner.handlerOf(submission.name) !== undefined,
+      here: (keep) => this.#runner.here({ ...submission, nonce: this.#nextNonce() }, keep, gone),
+      remote: (mode) => this.#remote.ask(submission, { ...mode, startWithin }, gone),
+      isUnreachable: (error) => error instanceof RunError && error.kind === "unreachable",
+      isFailure: (error) => error instanceof RunError && error.kind === "failed",
+    };
+  }
+
+  /** The answer is here, nobody else needs the record; one that others have joined stays. */
+  async #forget(id: string): Promise<void> {
+    const { store, client: reader, settings: { clock } } = this.#context;
+    const forgotten = store.take({ id, reader }).then(() => store.acknowledge({ id, reader }));
+    await settledWithin(forgotten, FORGET_WAIT, clock);
+  }
+
+  #nextNonce(): string {
+    this.#count = (this.#count + 1) % 100_000_000;
+    return this.#context.client + digits(this.#count, 8);
+  }
+}

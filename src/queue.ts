@@ -1,0 +1,316 @@
+/**
+ * The queue: errand's whole public face. It checks what it is given and hands it on; nothing is decided here.
+ *
+ * Nothing is opened, asked or timed before the first call that needs it, and a script that has its answers ends by
+ * itself. One object is one client: it has one id, one inbox, and owns what it runs itself.
+ *
+ * Next: `calls.ts` (query), `listener.ts` (listen).
+ *
+ * @module
+ */
+import { Calls } from "./calls.ts";
+import { TaskConflictError } from "./errors.ts";
+import { keysOf } from "./keys.ts";
+import { Listener } from "./listener.ts";
+import {
+  checkDuration,
+  checkEnqueue,
+  checkExecute,
+  checkQuery,
+  checkText,
+  type EnqueueOptions,
+  type ExecuteOptions,
+  type ListenOptions,
+  listenSettings,
+  type QueryOptions,
+  type QueueOptions,
+  type QueueSettings,
+  settingsOf,
+} from "./options.ts";
+import { TaskExecutePolicy } from "./policy.ts";
+import type { ParamsOf, ResultOf } from "./queue_types.ts";
+import { refusalOf } from "./remote.ts";
+import { openStore, type RedisConnection } from "./store/open.ts";
+import type { Store } from "./store/store.ts";
+import { encodeParams, putOf, requestOf, taskOf } from "./submission.ts";
+import { handlerFor, RedisTask, type TaskFns } from "./task.ts";
+import { hasEnded } from "./waiter.ts";
+
+/**
+ * A queue of tasks on Redis, and the answers to them.
+ *
+ * @example
+ * ```ts
+ * import { connect, type RedisTask, RedisTaskQueue } from "errand";
+ *
+ * const queue = new RedisTaskQueue(await connect("memory:"), "app", {
+ *   taskFn: { double: (task: RedisTask<number>) => task.params * 2 },
+ * });
+ * console.log(await queue.query("a task", "double", 21)); // 42
+ * ```
+ */
+export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDisposable {
+  /** The connection that the queue was made with; it stays yours to close. */
+  readonly redis: RedisConnection;
+  /** First part of every key. */
+  readonly prefix: string;
+  /** Second part of every key. */
+  readonly suffix: string;
+  /** How long a task counts unless a call says otherwise, in milliseconds. */
+  readonly timeout: number;
+  /** How often the safety net looks, in milliseconds. */
+  readonly interval: number;
+  /** Does the tasks that run in this process. */
+  readonly taskFn: Fns | undefined;
+  readonly #settings: QueueSettings;
+  readonly #store: Store;
+  readonly #client: string;
+  readonly #calls: Calls;
+  readonly #listeners = new Set<Promise<void>>();
+  readonly #closing = new AbortController();
+  /** The nonce under which a task was stored, so that it may be stored again. */
+  readonly #stored = new WeakMap<RedisTask, string>();
+
+  /** Makes a queue; nothing is sent. Throws `TypeError` or `RangeError` for a wrong prefix or option. */
+  constructor(redis: RedisConnection, prefix: string, options: QueueOptions<Fns> = {}) {
+    if (typeof redis !== "object" || redis === null) {
+      throw new TypeError(`Cannot use ${String(redis)} as a connection: pass what \`await connect(url)\` returned`);
+    }
+    const settings = settingsOf(options);
+    this.redis = redis;
+    this.prefix = checkText("prefix", prefix);
+    this.suffix = settings.suffix;
+    this.timeout = settings.timeout;
+    this.interval = settings.interval;
+    this.taskFn = options.taskFn;
+    this.#settings = settings;
+    this.#store = openStore(redis, keysOf(prefix, settings.suffix), settings.clock);
+    this.#client = settings.random.id();
+    this.#calls = new Calls({ store: this.#store, client: this.#client, settings });
+  }
+
+  /**
+   * Asks for a task and returns its result, wherever it was done.
+   *
+   * An id that is waiting or running is joined, one that succeeded answers with its stored result. Rejects with the
+   * error of the task, with `TaskTimeoutError`, `TaskCancelledError`, `TaskConflictError` (the id belongs to another
+   * name), `TaskReplacedError`, `SerializationError`, `ConnectionLostError`, or the reason of `signal`.
+   */
+  async query<Name extends string>(
+    id: string,
+    name: Name,
+    params: ParamsOf<Fns, Name>,
+    options: QueryOptions = {},
+  ): Promise<ResultOf<Fns, Name>> {
+    this.#check(id, name);
+    checkQuery(options);
+    const { timeout = this.timeout, policy = TaskExecutePolicy.Auto } = options;
+    return await this.#calls.call({ ...options, id, name, params, timeout, policy }) as ResultOf<Fns, Name>;
+  }
+
+  /**
+   * Hands a task in and does not wait for it: the task as it is now. What was accepted is not lost.
+   *
+   * Throws `QueueFullError`, `TaskConflictError`, `SerializationError`, `ConnectionLostError`.
+   */
+  async enqueue<Name extends string>(
+    id: string,
+    name: Name,
+    params: ParamsOf<Fns, Name>,
+    options: EnqueueOptions = {},
+  ): Promise<RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>> {
+    this.#check(id, name);
+    checkEnqueue(options);
+    const { timeout = Infinity, resultTtl, delay = 0, ifExists = "join" } = options;
+    const submission = this.#calls.submit({ id, name, params, timeout, resultTtl });
+    const encoded = encodeParams(submission, this.#settings);
+    const rest = { kind: "enqueued", params: encoded, delay, ifExists } as const;
+    const answer = await this.#store.enqueue(requestOf(submission, this.#settings.clock, rest));
+    if (answer.verdict === "ended" || answer.verdict === "owned") {
+      return taskOf(answer.record, this.#taskContext()) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
+    }
+    if (answer.verdict !== "accepted" && answer.verdict !== "joined") throw refusalOf(submission, answer);
+    const task = this.#build<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>(id, name, params, timeout);
+    task.state = answer.state;
+    return task;
+  }
+
+  /**
+   * Does tasks of these names until `signal` aborts; resolves when the listener has stopped.
+   *
+   * Throws `TypeError` for a name without a function, `RangeError` for no name, more than 256, or wrong workers.
+   */
+  async listen(names: string | readonly string[], options: ListenOptions = {}): Promise<void> {
+    const list = typeof names === "string" ? [names] : names;
+    this.#refuseClosed();
+    const { workers, grace } = listenSettings(options);
+    for (const name of list) this.#checkHandler(name);
+    const { attemptTimeout, interval, lease, log, clock, random, serializer, serializers, taskFn } = this.#settings;
+    const listener = new Listener({
+      ...{
+        store: this.#store,
+        clock,
+        random,
+        serializer,
+        serializers,
+        log,
+        names: list,
+        workers,
+        interval,
+        lease,
+        grace,
+      },
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
+      handlerOf: (name) => handlerFor(taskFn, name),
+    });
+    const signals = [this.#closing.signal, ...options.signal ? [options.signal] : []];
+    const run = listener.run(AbortSignal.any(signals)).finally(() => this.#listeners.delete(run));
+    this.#listeners.add(run);
+    await run;
+  }
+
+  /**
+   * The task of an id as it is now, or null. `once`: an ended one is deleted, and no other reader gets it; one that
+   * has not ended, or that others have joined, stays. Throws `SerializationError` when it cannot be read.
+   */
+  async getTask(id: string, options: { readonly once?: boolean } = {}): Promise<RedisTask | null> {
+    this.#check(id);
+    const reader = this.#client;
+    const record = options.once ? await this.#store.take({ id, reader }) : await this.#store.read(id);
+    if (record === null) return null;
+    if (options.once && hasEnded(record)) await this.#store.acknowledge({ id, reader });
+    return taskOf(record, this.#taskContext());
+  }
+
+  /** Is there a task of this id, in whatever state? */
+  async hasTask(id: string): Promise<boolean> {
+    this.#check(id);
+    const header = await this.#store.readHeader(id);
+    return header !== null && header.state !== "deleted";
+  }
+
+  /**
+   * Stores a task without running it: with its result or error, if it has one. Throws `TaskConflictError` when a live
+   * task of this id is there.
+   */
+  async setTask(task: RedisTask): Promise<void> {
+    const { id, name, params, expiry } = task;
+    this.#check(id, name);
+    const { clock } = this.#settings;
+    const nonce = this.#stored.get(task);
+    const submission = this.#calls.submit({
+      id,
+      name,
+      params,
+      timeout: expiry - clock.now(),
+      ...nonce ? { nonce } : {},
+    });
+    this.#stored.set(task, submission.nonce);
+    if (task.state === "stored" && task.error !== undefined) task.state = "failed";
+    if (task.state === "stored" && task.result !== undefined) task.state = "succeeded";
+    const put = putOf(submission, task, { codecs: this.#settings, clock, owner: this.#client });
+    const answer = await this.#store.put(put);
+    if (answer.verdict === "written") return;
+    throw new TaskConflictError(`Cannot store task ${id}: another run of the same id is ${answer.state}`);
+  }
+
+  /** Makes a task that is stored nowhere yet; `timeout` in milliseconds is the queue's by default. */
+  buildTask<Name extends string>(
+    id: string,
+    name: Name,
+    params: ParamsOf<Fns, Name>,
+    options: { readonly timeout?: number } = {},
+  ): RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>> {
+    this.#check(id, name);
+    checkExecute("buildTask", options, ["timeout"]);
+    return this.#build(id, name, params, options.timeout ?? this.timeout);
+  }
+
+  /** Runs a task in this process and returns its result; `task` has its end afterwards. Throws what the function throws. */
+  async executeTaskLocally<Params, Result>(
+    task: RedisTask<Params, Result>,
+    options: Pick<ExecuteOptions, "timeout"> = {},
+  ): Promise<Result> {
+    checkExecute("executeTaskLocally", options, ["timeout"]);
+    return await this.#execute(task, options, TaskExecutePolicy.Local);
+  }
+
+  /** Runs a task through the queue and returns its result; `task` has its end afterwards. Rejects as `query` does. */
+  async executeTaskRemotely<Params, Result>(
+    task: RedisTask<Params, Result>,
+    options: ExecuteOptions = {},
+  ): Promise<Result> {
+    checkExecute("executeTaskRemotely", options, ["timeout", "once"]);
+    return await this.#execute(task, options, TaskExecutePolicy.Remote);
+  }
+
+  /** Says that somebody listens to the name, for three intervals from now: Auto believes it. Listeners do this themselves. */
+  async setQueueListened(name: string): Promise<void> {
+    checkText("name", name);
+    await this.#store.markListened([name], this.#client, this.interval * 3);
+  }
+
+  /** Cancels a task: one that waits never starts, one that runs is told. False when there is nothing to cancel. */
+  async cancel(id: string): Promise<boolean> {
+    this.#check(id);
+    const { verdict } = await this.#store.cancel({ id });
+    if (verdict === "asked") this.#calls.cancelled(id);
+    return verdict === "cancelled" || verdict === "asked";
+  }
+
+  /** Stops the listeners of this queue, ends its waits, and resolves when they have stopped. The connection stays open. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled([...this.#listeners]);
+    this.#calls.close();
+  }
+
+  /** The same as {@linkcode RedisTaskQueue.close}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #execute<Params, Result>(
+    task: RedisTask<Params, Result>,
+    options: ExecuteOptions,
+    policy: TaskExecutePolicy,
+  ): Promise<Result> {
+    const { id, name, params, expiry } = task;
+    this.#check(id, name);
+    const left = expiry === Infinity ? this.timeout : expiry - this.#settings.clock.now();
+    const timeout = checkDuration("timeout", Math.max(0, options.timeout ?? left), { infinite: true });
+    try {
+      task.result = await this.#calls.call({ id, name, params, timeout, policy, once: options.once }) as Result;
+      task.state = "succeeded";
+      return task.result;
+    } catch (error) {
+      if (error instanceof Error) task.error = error;
+      throw error;
+    }
+  }
+
+  #build<Params, Result>(id: string, name: string, params: Params, timeout: number): RedisTask<Params, Result> {
+    const { now } = this.#settings.clock;
+    return new RedisTask({ id, name, params, expiry: now() + timeout, now, save: (task) => this.setTask(task) });
+  }
+
+  #taskContext(): Parameters<typeof taskOf>[1] {
+    const { clock } = this.#settings;
+    return { codecs: this.#settings, clock, save: (task) => this.setTask(task) };
+  }
+
+  #check(id: string, name?: string): void {
+    this.#refuseClosed();
+    checkText("id", id);
+    if (name !== undefined) checkText("name", name);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closing.signal.aborted) throw new TypeError("Cannot use a queue that was closed: make another one");
+  }
+
+  #checkHandler(name: string): void {
+    if (handlerFor(this.#settings.taskFn, checkText("name", name)) !== undefined) return;
+    throw new TypeError(`Cannot listen to "${name}": taskFn has no function for it; add one, or leave the name out`);
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Asks for a task through the queue and waits for its answer.
+ *
+ * 1. The inbox is opened and the waiter registered, so that no answer can be missed.
+ * 2. Enqueue says what the task is now: accepted, joined to a run that was there, ended, or owned by this client
+ *    because nobody listens.
+ * 3. The waiter brings the ended record; meanwhile the task may be taken back (`take_back.ts`) and run here.
+ * 4. A task that is ours runs like any claim (`runner.ts`); if its lease is lost, it is waited for again.
+ *
+ * Limits (deadline, signal) are those of the whole call: `gone` aborts when one is reached, and everything lets go.
+ *
+ * Previous: `calls.ts`. Next: `inbox.ts`, `take_back.ts`, `runner.ts`.
+ *
+ * @module
+ */
+import {
+  ConnectionLostError,
+  QueueFullError,
+  TaskCancelledError,
+  TaskConflictError,
+  TaskTimeoutError,
+} from "./errors.ts";
+import type { Inbox } from "./inbox.ts";
+import { whenAborted } from "./limits.ts";
+import type { RemoteMode } from "./policy.ts";
+import type { TaskRecord } from "./record.ts";
+import { RunError } from "./run_error.ts";
+import { type Runner, valueOf } from "./runner.ts";
+import type { EnqueueAnswer } from "./store/store.ts";
+import { answerOf, type ClientContext, encodeParams, requestOf, type Submission } from "./submission.ts";
+import { TakeBack, type TakenBack } from "./take_back.ts";
+import type { Waiter } from "./waiter.ts";
+
+/** One call in the making. */
+interface Ask {
+  readonly submission: Submission;
+  readonly mode: RemoteMode;
+  readonly startWithin: number;
+  readonly gone: AbortSignal;
+  readonly waiter: Waiter;
+  /** Enqueues it with what is left of its time, under a nonce. */
+  send(nonce: string): Promise<EnqueueAnswer>;
+}
+
+/** Asks through the queue. */
+export class Remote {
+  readonly #context: ClientContext;
+  readonly #inbox: Inbox;
+  readonly #runner: Runner;
+
+  /** Asks for nothing yet. */
+  constructor(context: ClientContext, inbox: Inbox, runner: Runner) {
+    this.#context = context;
+    this.#inbox = inbox;
+    this.#runner = runner;
+  }
+
+  /** Does one task through the queue: its result. Rejects with a `RunError`. */
+  async ask(
+    submission: Submission,
+    mode: RemoteMode & { readonly startWithin: number },
+    gone: AbortSignal,
+  ): Promise<unknown> {
+    const { store, client: owner, settings } = this.#context;
+    const params = encodeParams(submission, settings);
+    const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
+    const waiter = this.#inbox.expect(submission.id);
+    whenAborted(gone, () => waiter.close());
+    const send = (nonce: string) =>
+      store.enqueue(requestOf({ ...submission, nonce }, settings.clock, { kind: "asked", params, ...own }));
+    try {
+      return await this.#start({ submission, mode, startWithin: mode.startWithin, gone, waiter, send });
+    } finally {
+      waiter.close();
+    }
+  }
+
+  async #start(ask: Ask): Promise<unknown> {
+    const { submission, gone, waiter } = ask;
+    await reach(waiter.ready, () => true);
+    const from = this.#context.settings.clock.monotonic();
+    const answer = await reach(ask.send(submission.nonce), isRefusal);
+    if (answer.verdict === "accepted" || answer.verdict === "owned") {
+      whenAborted(gone, () => this.#cancelAs(submission, gone));
+    }
+    switch (answer.verdict) {
+      case "owned":
+        return await this.#own(ask, submission.nonce, { record: answer.record, from });
+      case "ended":
+        return this.#read(answer.record);
+      case "accepted":
+        return await this.#wait(ask, submission.nonce);
+      case "joined":
+        return await this.#wait(ask, answer.nonce);
+      default:
+        throw new RunError("refused", refusalOf(submission, answer));
+    }
+  }
+
+  async #wait(ask: Ask, nonce: string): Promise<unknown> {
+    const { submission: { id, name }, mode, startWithin, gone, waiter } = ask;
+    const back = new TakeBack(this.#context, { id, name, nonce }, { when: mode.takeBack, startWithin });
+    whenAborted(gone, () => back.stop());
+    let own: (taken: TakenBack) => void = () => {};
+    const owned = new Promise<TakenBack>((resolve) => own = resolve);
+    const ended = waiter.ended({
+      nonce,
+      onWaiting: () => back.look(),
+      resubmit: async () => {
+        const from = this.#context.settings.clock.monotonic();
+        const answer = await ask.send(nonce);
+        if (answer.verdict === "owned") own({ record: answer.record, from });
+      },
+    }).then((record) => ({ record, from: null }));
+    try {
+      const { record, from } = await Promise.race([ended, back.taken, owned]);
+      return from === null ? this.#read(record) : await this.#own(ask, nonce, { record, from });
+    } finally {
+      back.stop();
+    }
+  }
+
+  /** Runs what is ours. When another owns it by the end, theirs is the outcome that counts. */
+  async #own(ask: Ask, nonce: string, { record, from }: TakenBack): Promise<unknown> {
+    const execution = await this.#runner.own(record, from);
+    if (execution.state === "abandoned") return await this.#wait(ask, nonce);
+    // It ran here: no other run would do better, whatever the policy.
+    if (execution.state === "failed") throw new RunError("final", execution.error);
+    return valueOf(execution);
+  }
+
+  #read(record: TaskRecord): unknown {
+    return valueOf(answerOf(record, this.#context.settings));
+  }
+
+  /** The submitter has gone: nobody needs the task, unless others have joined. Its deadline needs no cancel. */
+  #cancelAs({ id, nonce }: Submission, gone: AbortSignal): void {
+    if (gone.reason instanceof TaskTimeoutError) return;
+    this.#context.store.cancel({ id, nonce, unlessJoined: true }).then(
+      (answer) => answer.verdict === "asked" && this.#runner.cancelled([id]),
+      (error) => this.#context.settings.log({ level: "warn", message: `Task ${id} could not be cancelled`, id, error }),
+    );
+  }
+}
+
+/** Marks the errors which prove that the queue does not have the task. */
+async function reach<Value>(sent: Promise<Value>, isUnreachable: (error: unknown) => boolean): Promise<Value> {
+  try {
+    return await sent;
+  } catch (error) {
+    throw isUnreachable(error) ? new RunError("unreachable", error) : error;
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof QueueFullError || (error instanceof ConnectionLostError && !error.sent);
+}
+
+/** Why an enqueue started nothing that its caller could wait for. */
+export function refusalOf(
+  task: { readonly id: string; readonly name: string },
+  answer: Extract<EnqueueAnswer, { verdict: "conflict" | "exists" | "deleted" }>,
+): Error {
+  const { id, name } = task;
+  if (answer.verdict === "deleted") return new TaskCancelledError(`Cannot wait for task ${id}: it was deleted`);
+  if (answer.verdict === "exists") {
+    return new TaskConflictError(`Cannot enqueue task ${id}: it is ${answer.state} already`);
+  }
+  return new TaskConflictError(
+    `Cannot enqueue task ${id} as "${name}": the id belongs to a task named "${answer.name}"; use another id`,
+  );
+}

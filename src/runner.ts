@@ -1,0 +1,180 @@
+/**
+ * Runs tasks in the process of their caller, in one of two ways.
+ *
+ * `own`: a task that the queue gave to this client (nobody listens, or it was withdrawn). It is an attempt like a
+ * listener's, with a lease that is renewed, so others may join it, and if this process dies it is recovered.
+ * `here`: a task in no queue (policy Local, LocalFirst, or Redis away). Its record is a courtesy: written when it can
+ * be, by `update`, `save` and at the end, and never over a live record of another run.
+ *
+ * Previous: `calls.ts`. Next: `attempt.ts`, `executor.ts`.
+ *
+ * @module
+ */
+import { type Attempt, type AttemptContext, startAttempt } from "./attempt.ts";
+import { TaskCancelledError, TaskTimeoutError } from "./errors.ts";
+import { execute, type Execution } from "./executor.ts";
+import { Leases } from "./leases.ts";
+import { whenAborted } from "./limits.ts";
+import { LocalRecord } from "./local_record.ts";
+import type { TaskRecord } from "./record.ts";
+import { RunError } from "./run_error.ts";
+import type { OwnerAnswer } from "./store/store.ts";
+import type { ClientContext, Submission } from "./submission.ts";
+import { handlerFor, RedisTask, type TaskFn } from "./task.ts";
+import { settledWithin } from "./until.ts";
+
+/** A caller that has its result does not wait longer than this, in milliseconds, for Redis to keep it. */
+const KEEP_WAIT = 1_000;
+
+/** Runs tasks in this process. */
+export class Runner {
+  readonly #context: ClientContext;
+  readonly #leases: Leases;
+  /** By ownership: a call that is answered "owned" twice must not run twice. */
+  readonly #owned = new Map<string, Promise<Execution>>();
+
+  /** Runs nothing yet. */
+  constructor(context: ClientContext) {
+    const { store, client, settings: { lease, clock } } = context;
+    this.#context = context;
+    this.#leases = new Leases({ store, owner: client, lease, clock });
+  }
+
+  /** The function for a name, when this queue has one. */
+  handlerOf(name: string): TaskFn | undefined {
+    return handlerFor(this.#context.settings.taskFn, name);
+  }
+
+  /** Cancel was asked for these ids. */
+  cancelled(ids: readonly string[]): void {
+    this.#leases.cancelled(ids);
+  }
+
+  /**
+   * Runs a task that the queue gave to this client. `abandoned` means that another run's outcome counts. Never
+   * rejects. `from`: monotonic milliseconds before the call that gave it was sent.
+   */
+  own(record: TaskRecord, from: number): Promise<Execution> {
+    const key = `${record.fence} ${record.id}`;
+    const known = this.#owned.get(key);
+    if (known !== undefined) return known;
+    const run = this.#finish(startAttempt(record, this.#attemptContext(), from));
+    this.#owned.set(key, run);
+    void run.then(() => this.#owned.delete(key));
+    return run;
+  }
+
+  /** Runs a task here, in no queue. Rejects with a `RunError`. */
+  async here(submission: Submission, keep: "every end" | "success", gone: AbortSignal): Promise<unknown> {
+    const taskFn = this.handlerOf(submission.name);
+    if (taskFn === undefined) throw new RunError("final", missingHandler(submission));
+    const controller = new AbortController();
+    whenAborted(gone, () => controller.abort(reasonOf(submission, gone)));
+    const record = new LocalRecord(submission, this.#context);
+    const task = this.#localTask(submission, controller.signal, keep === "every end" ? record : null);
+    const { clock, attemptTimeout } = this.#context.settings;
+    const deadline = submission.deadline - clock.monotonic();
+    const execution = await execute({
+      task,
+      taskFn,
+      controller,
+      clock,
+      ...(deadline < Infinity ? { deadline } : {}),
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
+    });
+    if (keep === "every end" || execution.state === "succeeded") {
+      await settledWithin(record.end(ended(task, execution)), KEEP_WAIT, clock);
+    }
+    return valueOf(execution);
+  }
+
+  /** Forgets what runs: its leases run out and listeners take it. */
+  close(): void {
+    this.#leases.close();
+  }
+
+  /** The outcome that counts: ours, unless the store says that somebody else was first. */
+  async #finish(attempt: Attempt): Promise<Execution> {
+    const execution = await attempt.settled;
+    let answer: OwnerAnswer | null = null;
+    await settledWithin(attempt.written.then((said) => answer = said), KEEP_WAIT, this.#context.settings.clock);
+    return counted(execution, answer, attempt.ownership.id);
+  }
+
+  #localTask(submission: Submission, signal: AbortSignal, record: LocalRecord | null): RedisTask {
+    const { id, name, params, deadline } = submission;
+    const { clock } = this.#context.settings;
+    const task: RedisTask = new RedisTask({
+      id,
+      name,
+      params,
+      expiry: clock.now() + deadline - clock.monotonic(),
+      state: "running",
+      attempt: 1,
+      signal,
+      now: clock.now,
+      report: () => Promise.resolve(record?.write(task)),
+      save: () => Promise.resolve(record?.write(task)),
+    });
+    return task;
+  }
+
+  #attemptContext(): AttemptContext {
+    const { store, client, settings } = this.#context;
+    const { serializer, serializers, attemptTimeout, log, clock, random } = settings;
+    return {
+      store,
+      owner: client,
+      clock,
+      leases: this.#leases,
+      serializer,
+      serializers,
+      handlerOf: (name) => this.handlerOf(name),
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
+      log,
+      random,
+    };
+  }
+}
+
+/** The value of an execution; rejects with a `RunError` that says what its end means to a policy. */
+export function valueOf(execution: Execution): unknown {
+  if (execution.state === "succeeded") return execution.value;
+  if (execution.state === "abandoned") throw new RunError("final", execution.reason);
+  throw new RunError(execution.state === "failed" ? "failed" : "final", execution.error);
+}
+
+/** The error of a task that was to run here, where nothing runs it. */
+export function missingHandler(task: { readonly id: string; readonly name: string }): TypeError {
+  return new TypeError(
+    `Cannot run task ${task.id} here: the queue has no taskFn for "${task.name}"; give one, or ask a listener`,
+  );
+}
+
+function counted(execution: Execution, answer: OwnerAnswer | null, id: string): Execution {
+  if (answer === null || execution.state === "abandoned") return execution;
+  if (answer.verdict === "lost" || answer.state === "scheduled" || answer.state === "queued") {
+    return { state: "abandoned", reason: new Error(`The outcome of task ${id} is decided elsewhere`) };
+  }
+  if (answer.state !== "cancelled" || execution.state === "cancelled") return execution;
+  return { state: "cancelled", error: new TaskCancelledError(`Cannot finish task ${id}: it was cancelled`) };
+}
+
+/** The task with its end, for its record. */
+function ended(task: RedisTask, execution: Execution): RedisTask {
+  if (execution.state === "succeeded") {
+    task.state = "succeeded";
+    task.result = execution.value;
+    task.error = undefined;
+  } else if (execution.state !== "abandoned") {
+    task.state = execution.state;
+    task.error = execution.error;
+  }
+  return task;
+}
+
+/** Why the handler is to stop, in the words that decide the state of the task. */
+function reasonOf(submission: Submission, gone: AbortSignal): Error {
+  if (gone.reason instanceof TaskTimeoutError) return gone.reason;
+  return new TaskCancelledError(`Cannot finish task ${submission.id}: its caller has gone`, { cause: gone.reason });
+}
