@@ -8,9 +8,7 @@ import { connect, type RedisTask, RedisTaskQueue } from "../mod.ts";
 
 const redis = await connect("memory:");
 await using queue = new RedisTaskQueue(redis, "quick-start", {
-  taskFn: {
-    add: (task: RedisTask<[number, number]>): number => task.params[0] + task.params[1],
-  },
+  taskFn: { add: (task: RedisTask<[number, number]>): number => task.params[0] + task.params[1] },
 });
 
 // A listener takes tasks of its names until its signal aborts. It can as well be another process on another machine.

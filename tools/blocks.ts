@@ -57,16 +57,9 @@ export function findBlocks(code: string): Block[] {
   return blocks;
 }
 
-function begin(
-  text: string,
-  indent: number,
-  first: number,
-  open: readonly Open[],
-): Open {
+function begin(text: string, indent: number, first: number, open: readonly Open[]): Open {
   const kind = kindOf(text);
-  const inner = open.slice(
-    open.findLastIndex((block) => block.kind === "function") + 1,
-  );
+  const inner = open.slice(open.findLastIndex((block) => block.kind === "function") + 1);
   const around = inner.filter((block) => block.kind === "control").length;
   return { kind, indent, first, nesting: kind === "control" ? around + 1 : 0 };
 }

@@ -24,39 +24,16 @@ interface Layer {
 
 /** The layers from the user down, as ARCHITECTURE.md draws them. */
 export const LAYERS: readonly Layer[] = [
-  {
-    name: "cli",
-    files: /^(cli\.ts|src\/cli\/.*)$/,
-    on: ["mod", "options", "pure", "runtime"],
-  },
+  { name: "cli", files: /^(cli\.ts|src\/cli\/.*)$/, on: ["mod", "options", "pure", "runtime"] },
   {
     name: "mod",
     files: /^mod\.ts$/,
-    on: [
-      "queue",
-      "adapters",
-      "memory store",
-      "options",
-      "executor",
-      "store",
-      "port",
-      "pure",
-    ],
+    on: ["queue", "adapters", "memory store", "options", "executor", "store", "port", "pure"],
   },
   {
     name: "queue",
     files: /^src\/(queue|remote|runner|take_back|local_record|submission)\.ts$/,
-    on: [
-      "listener",
-      "open store",
-      "memory store",
-      "options",
-      "executor",
-      "store",
-      "port",
-      "pure",
-      "runtime",
-    ],
+    on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {
     name: "listener",
@@ -64,11 +41,7 @@ export const LAYERS: readonly Layer[] = [
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
-  {
-    name: "executor",
-    files: /^src\/(executor|policy)\.ts$/,
-    on: ["pure", "runtime"],
-  },
+  { name: "executor", files: /^src\/(executor|policy)\.ts$/, on: ["pure", "runtime"] },
   {
     name: "open store",
     files: /^src\/store\/open\.ts$/,
@@ -118,14 +91,8 @@ export function checkSources(sources: ReadonlyMap<string, string>): string[] {
   for (const [path, text] of sources) {
     const code = withoutComments(text);
     imports.set(path, importsOf(path, code));
-    findings.push(
-      ...checkLayer(path, imports.get(path)!),
-      ...checkNames(path, code),
-    );
-    findings.push(
-      ...checkSizes(path, text, code),
-      ...checkDocumentation(path, text),
-    );
+    findings.push(...checkLayer(path, imports.get(path)!), ...checkNames(path, code));
+    findings.push(...checkSizes(path, text, code), ...checkDocumentation(path, text));
   }
   return [...findings, ...findCycles(imports)];
 }
@@ -133,12 +100,7 @@ export function checkSources(sources: ReadonlyMap<string, string>): string[] {
 /** Reads what {@linkcode checkSources} looks at: mod.ts, cli.ts and all of src. */
 export function readSources(root: string): Map<string, string> {
   const names = ["mod.ts", "cli.ts"].filter((name) => readdirSync(root).includes(name));
-  for (
-    const entry of readdirSync(join(root, "src"), {
-      recursive: true,
-      withFileTypes: true,
-    })
-  ) {
+  for (const entry of readdirSync(join(root, "src"), { recursive: true, withFileTypes: true })) {
     // `parentPath` came with Node 20.12.
     const folder = entry.parentPath ??
       (entry as unknown as { path: string }).path;
@@ -146,11 +108,7 @@ export function readSources(root: string): Map<string, string> {
       names.push(relative(root, join(folder, entry.name)));
     }
   }
-  return new Map(
-    names.map((
-      name,
-    ) => [name.split(sep).join("/"), readFileSync(join(root, name), "utf8")]),
-  );
+  return new Map(names.map((name) => [name.split(sep).join("/"), readFileSync(join(root, name), "utf8")]));
 }
 
 /** Blanks out comments and keeps the lines. Text in strings stays, `://` in it included. */
@@ -190,14 +148,10 @@ function checkNames(path: string, code: string): string[] {
   code.split("\n").forEach((line, index) => {
     const place = `${path}:${index + 1}`;
     if (!RUNTIME_FILES.test(path) && RUNTIME_NAMES.test(line)) {
-      findings.push(
-        `${place} names a runtime outside of adapters, runtime and cli: ${line.trim()}`,
-      );
+      findings.push(`${place} names a runtime outside of adapters, runtime and cli: ${line.trim()}`);
     }
     if (!KEY_FILES.test(path) && KEY_TEXT.test(line)) {
-      findings.push(
-        `${place} builds a Redis key outside of src/keys.ts: ${line.trim()}`,
-      );
+      findings.push(`${place} builds a Redis key outside of src/keys.ts: ${line.trim()}`);
     }
   });
   return findings;
@@ -212,14 +166,10 @@ function checkSizes(path: string, text: string, code: string): string[] {
   for (const { first, lines, kind, nesting } of findBlocks(code)) {
     const place = `${path}:${first}`;
     if (kind === "function" && lines > MAX_FUNCTION_LINES) {
-      findings.push(
-        `${place} begins a function of ${lines} lines, more than ${MAX_FUNCTION_LINES}`,
-      );
+      findings.push(`${place} begins a function of ${lines} lines, more than ${MAX_FUNCTION_LINES}`);
     }
     if (kind === "control" && nesting > MAX_NESTING) {
-      findings.push(
-        `${place} is nested ${nesting} deep, more than ${MAX_NESTING}`,
-      );
+      findings.push(`${place} is nested ${nesting} deep, more than ${MAX_NESTING}`);
     }
   }
   return findings;
@@ -244,9 +194,7 @@ function checkDocumentation(path: string, text: string): string[] {
       before.startsWith("// deno-lint-ignore")
     ) documented.add(name);
     if (!documented.has(name)) {
-      findings.push(
-        `${path}:${index + 1} exports ${name} without a JSDoc comment`,
-      );
+      findings.push(`${path}:${index + 1} exports ${name} without a JSDoc comment`);
     }
   });
   return findings;
@@ -259,9 +207,7 @@ function findCycles(imports: ReadonlyMap<string, readonly string[]>): string[] {
   const visit = (path: string, trail: readonly string[]): void => {
     const at = trail.indexOf(path);
     if (at >= 0) {
-      findings.add(
-        `imports go round: ${[...trail.slice(at), path].join(" → ")}`,
-      );
+      findings.add(`imports go round: ${[...trail.slice(at), path].join(" → ")}`);
       return;
     }
     if (done.has(path)) return;

@@ -19,16 +19,9 @@
  */
 export function readJUnit(xml) {
   const cases = [];
-  for (
-    const match of xml.matchAll(
-      /<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g,
-    )
-  ) {
+  for (const match of xml.matchAll(/<testcase\b([^>]*?)(?:\/>|>([\s\S]*?)<\/testcase>)/g)) {
     const [, attributes, body = ""] = match;
-    const name = [
-      attribute(attributes, "classname"),
-      attribute(attributes, "name"),
-    ];
+    const name = [attribute(attributes, "classname"), attribute(attributes, "name")];
     cases.push({
       name: fullName(name),
       status: statusOf(body),
@@ -65,14 +58,9 @@ export function withoutParents(cases) {
  * @returns {string[]}
  */
 export function brokenFiles(output) {
-  const deno = [...output.matchAll(/^Uncaught error from (\S+) FAILED/gm)].map((
-    [, file],
-  ) => file);
+  const deno = [...output.matchAll(/^Uncaught error from (\S+) FAILED/gm)].map(([, file]) => file);
   const bun = Number(/^ *(\d+) errors?$/m.exec(output)?.[1] ?? 0);
-  return [
-    ...deno,
-    ...Array.from({ length: bun }, () => "an error between the tests"),
-  ];
+  return [...deno, ...Array.from({ length: bun }, () => "an error between the tests")];
 }
 
 function fullName([suite, name]) {
@@ -93,22 +81,10 @@ function messageOf(body) {
 }
 
 function attribute(attributes, name) {
-  return unescape(
-    new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? "",
-  );
+  return unescape(new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? "");
 }
 
 function unescape(text) {
-  const characters = {
-    lt: "<",
-    gt: ">",
-    quot: '"',
-    apos: "'",
-    amp: "&",
-    "#10": "\n",
-  };
-  return text.replaceAll(
-    /&(lt|gt|quot|apos|amp|#10);/g,
-    (_, name) => characters[name],
-  );
+  const characters = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&", "#10": "\n" };
+  return text.replaceAll(/&(lt|gt|quot|apos|amp|#10);/g, (_, name) => characters[name]);
 }

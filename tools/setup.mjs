@@ -17,9 +17,7 @@ const TOOLS = join(ROOT, "tools");
 
 /** Is every package of the folder's lock file installed in its locked version? Packages for other platforms do not count. */
 export function isInstalled(folder) {
-  const { packages } = JSON.parse(
-    readFileSync(join(folder, "package-lock.json"), "utf8"),
-  );
+  const { packages } = JSON.parse(readFileSync(join(folder, "package-lock.json"), "utf8"));
   return Object.entries(packages).every(([path, { version, optional }]) => {
     if (path === "") return true;
     const manifest = join(folder, path, "package.json");
@@ -30,30 +28,17 @@ export function isInstalled(folder) {
 
 /** Runs a program, its output passed on to standard error; true when it ended well. */
 function run(program, args, cwd = ROOT) {
-  const { status } = spawnSync(program, args, {
-    cwd,
-    stdio: ["ignore", 2, 2],
-    env: environment(),
-  });
+  const { status } = spawnSync(program, args, { cwd, stdio: ["ignore", 2, 2], env: environment() });
   return status === 0;
 }
 
 function answers(program, args = ["--version"]) {
-  return spawnSync(program, args, {
-    stdio: "ignore",
-    timeout: 20_000,
-    env: environment(),
-  }).status === 0;
+  return spawnSync(program, args, { stdio: "ignore", timeout: 20_000, env: environment() }).status === 0;
 }
 
 /** The runtimes of tools/ stand behind those that the machine has. */
 function environment() {
-  return {
-    ...process.env,
-    PATH: [process.env.PATH, join(TOOLS, "node_modules", ".bin")].join(
-      delimiter,
-    ),
-  };
+  return { ...process.env, PATH: [process.env.PATH, join(TOOLS, "node_modules", ".bin")].join(delimiter) };
 }
 
 function say(text) {
@@ -84,11 +69,7 @@ function installRuntimes() {
     return true;
   }
   say("installing Deno and Bun into tools/ …");
-  return run(
-    "npm",
-    ["ci", "--no-audit", "--no-fund", "--foreground-scripts"],
-    TOOLS,
-  ) ||
+  return run("npm", ["ci", "--no-audit", "--no-fund", "--foreground-scripts"], TOOLS) ||
     fail("`npm ci --prefix tools` did not succeed");
 }
 
@@ -102,9 +83,7 @@ function installRedis() {
   apt("update", "-qq");
   apt("install", "-y", "-qq", "--no-install-recommends", "redis-server");
   if (!answers("redis-server")) {
-    say(
-      "redis-server could not be installed: the demo uses the memory store, the tests that need Redis will fail",
-    );
+    say("redis-server could not be installed: the demo uses the memory store, the tests that need Redis will fail");
   }
 }
 

@@ -14,14 +14,8 @@ const MIRRORED = ["name", "version", "license", "exports", "publish"] as const;
 export function expectedFiles(root: URL): Map<string, string> {
   const deno = readJson(new URL("deno.json", root));
   const mirror = Object.fromEntries(MIRRORED.map((key) => [key, deno[key]]));
-  const manifest = {
-    ...readJson(new URL("package.json", root)),
-    version: deno.version,
-  };
-  return new Map([["jsr.json", pretty(mirror)], [
-    "package.json",
-    pretty(manifest),
-  ]]);
+  const manifest = { ...readJson(new URL("package.json", root)), version: deno.version };
+  return new Map([["jsr.json", pretty(mirror)], ["package.json", pretty(manifest)]]);
 }
 
 /** The names of files that differ in meaning; line breaks are the formatter's business. */
@@ -46,9 +40,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   if (process.argv.includes("--check")) {
     const stale = staleFiles(root);
     for (const name of stale) {
-      console.error(
-        `${name} differs from deno.json: run \`deno run -A tools/sync_version.ts\``,
-      );
+      console.error(`${name} differs from deno.json: run \`deno run -A tools/sync_version.ts\``);
     }
     process.exitCode = stale.length > 0 ? 1 : 0;
   } else {

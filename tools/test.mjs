@@ -19,20 +19,9 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** How each runtime is told to run files and to write a JUnit file. */
 const RUNTIMES = {
   // Types are the business of `deno task ok`.
-  deno: (
-    files,
-    junit,
-  ) => ["deno", "test", "-A", "--no-check", `--junit-path=${junit}`, ...files],
+  deno: (files, junit) => ["deno", "test", "-A", "--no-check", `--junit-path=${junit}`, ...files],
   bun: (files, junit) => [
-    ...[
-      "bun",
-      "test",
-      "--isolate",
-      "--timeout",
-      "60000",
-      "--reporter=junit",
-      `--reporter-outfile=${junit}`,
-    ],
+    ...["bun", "test", "--isolate", "--timeout", "60000", "--reporter=junit", `--reporter-outfile=${junit}`],
     ...files.map((file) => `./${file}`),
   ],
   node: (files, junit) => [
@@ -43,10 +32,7 @@ const RUNTIMES = {
 };
 
 function findTests(filters) {
-  const files = readdirSync(join(ROOT, "tests"), {
-    recursive: true,
-    withFileTypes: true,
-  })
+  const files = readdirSync(join(ROOT, "tests"), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && entry.name.endsWith("_test.ts"))
     .map((entry) => relative(ROOT, join(entry.parentPath ?? entry.path, entry.name)))
     .filter((file) => filters.length === 0 || filters.some((filter) => file.includes(filter)));
@@ -61,32 +47,13 @@ function runLimited(command, output, limit) {
   const env = { ...process.env, PATH, NO_COLOR: "1", FORCE_COLOR: undefined };
   const log = openSync(output, "w");
   return new Promise((resolve) => {
-    const child = spawn(program, args, {
-      cwd: ROOT,
-      env,
-      stdio: ["ignore", log, log],
-      detached: true,
-    });
+    const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", log, log], detached: true });
     const stop = () => endGroup(child.pid);
-    const timer = setTimeout(
-      () => (stop(), resolve(`did not end within ${limit} s`)),
-      limit * 1000,
-    );
-    const settle = (
-      reason,
-    ) => (clearTimeout(timer), process.off("exit", stop), resolve(reason));
+    const timer = setTimeout(() => (stop(), resolve(`did not end within ${limit} s`)), limit * 1000);
+    const settle = (reason) => (clearTimeout(timer), process.off("exit", stop), resolve(reason));
     process.once("exit", stop);
-    child.once(
-      "error",
-      (error) => settle(`could not be started: ${error.message}`),
-    );
-    child.once(
-      "exit",
-      (code, signal) =>
-        settle(
-          code === 0 ? null : `ended with ${signal ?? `exit code ${code}`}`,
-        ),
-    );
+    child.once("error", (error) => settle(`could not be started: ${error.message}`));
+    child.once("exit", (code, signal) => settle(code === 0 ? null : `ended with ${signal ?? `exit code ${code}`}`));
   });
 }
 
@@ -99,16 +66,9 @@ function endGroup(pid) {
 }
 
 async function testOn(runtime, files, folder, limit) {
-  const [junit, output] = [
-    join(folder, `${runtime}.xml`),
-    join(folder, `${runtime}.log`),
-  ];
+  const [junit, output] = [join(folder, `${runtime}.xml`), join(folder, `${runtime}.log`)];
   const started = performance.now();
-  const trouble = await runLimited(
-    RUNTIMES[runtime](files, junit),
-    output,
-    limit,
-  );
+  const trouble = await runLimited(RUNTIMES[runtime](files, junit), output, limit);
   const log = readFileSync(output, "utf8");
   const cases = readCases(junit);
   const failures = cases.filter(({ status }) => status === "failed");
@@ -122,14 +82,7 @@ async function testOn(runtime, files, folder, limit) {
   }
   const skipped = cases.length -
     cases.filter(({ status }) => status !== "skipped").length;
-  return {
-    runtime,
-    passed,
-    failures,
-    skipped,
-    log,
-    seconds: (performance.now() - started) / 1000,
-  };
+  return { runtime, passed, failures, skipped, log, seconds: (performance.now() - started) / 1000 };
 }
 
 function readCases(junit) {
@@ -148,13 +101,9 @@ function printFailures({ runtime, failures, log }) {
       console.log(message.slice(0, 4000).replaceAll(/^/gm, "    "));
     }
   }
-  if (
-    failures.some(({ message }) => message === "" || message.includes("test failed"))
-  ) {
+  if (failures.some(({ message }) => message === "" || message.includes("test failed"))) {
     console.log(`\nThe end of ${runtime}'s output:`);
-    console.log(
-      log.split("\n").slice(-80).join("\n").replaceAll(/^/gm, "  | "),
-    );
+    console.log(log.split("\n").slice(-80).join("\n").replaceAll(/^/gm, "  | "));
   }
 }
 
@@ -165,9 +114,7 @@ function printTable(results) {
   for (const { runtime, passed, failures, skipped, seconds } of results) {
     const counts = String(passed).padStart(7) +
       String(failures.length).padStart(7) + String(skipped).padStart(8);
-    console.log(
-      `${runtime.padEnd(9)}${counts}${seconds.toFixed(1).padStart(10)}`,
-    );
+    console.log(`${runtime.padEnd(9)}${counts}${seconds.toFixed(1).padStart(10)}`);
   }
 }
 
@@ -176,6 +123,12 @@ async function main(args) {
   const limit = at < 0 ? 600 : Number(args.splice(at, 2)[1]);
   const chosen = args.filter((arg) => arg in RUNTIMES);
   const files = findTests(args.filter((arg) => !(arg in RUNTIMES)));
+  if (files.length === 0) {
+    // A runtime that is given no file would look for some itself.
+    console.log("no test file matches\n0 passed, 1 failed");
+    process.exitCode = 1;
+    return;
+  }
   const folder = mkdtempSync(join(tmpdir(), "errand-test-"));
   const results = [];
   for (const runtime of chosen.length > 0 ? chosen : Object.keys(RUNTIMES)) {
