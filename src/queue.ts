@@ -9,7 +9,6 @@
  * @module
  */
 import { Calls } from "./calls.ts";
-import { TaskConflictError } from "./errors.ts";
 import { keysOf } from "./keys.ts";
 import { Listener } from "./listener.ts";
 import {
@@ -32,9 +31,9 @@ import type { ParamsOf, ResultOf } from "./queue_types.ts";
 import { refusalOf } from "./remote.ts";
 import { openStore, type RedisConnection } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
-import { encodeParams, putOf, requestOf, taskOf } from "./submission.ts";
-import { handlerFor, RedisTask, type TaskFns } from "./task.ts";
-import { hasEnded } from "./waiter.ts";
+import { encodeParams, requestOf } from "./submission.ts";
+import { handlerFor, type RedisTask, type TaskFns } from "./task.ts";
+import { TaskDesk } from "./task_desk.ts";
 
 /**
  * A queue of tasks on Redis, and the answers to them.
@@ -66,10 +65,9 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   readonly #store: Store;
   readonly #client: string;
   readonly #calls: Calls;
+  readonly #desk: TaskDesk;
   readonly #listeners = new Set<Promise<void>>();
   readonly #closing = new AbortController();
-  /** The nonce under which a task was stored, so that it may be stored again. */
-  readonly #stored = new WeakMap<RedisTask, string>();
 
   /** Makes a queue; nothing is sent. Throws `TypeError` or `RangeError` for a wrong prefix or option. */
   constructor(redis: RedisConnection, prefix: string, options: QueueOptions<Fns> = {}) {
@@ -86,7 +84,9 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     this.#settings = settings;
     this.#store = openStore(redis, keysOf(prefix, settings.suffix), settings.clock);
     this.#client = settings.random.id();
-    this.#calls = new Calls({ store: this.#store, client: this.#client, settings });
+    const context = { store: this.#store, client: this.#client, settings };
+    this.#calls = new Calls(context);
+    this.#desk = new TaskDesk(context, this.#calls);
   }
 
   /**
@@ -127,10 +127,10 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     const rest = { kind: "enqueued", params: encoded, delay, ifExists } as const;
     const answer = await this.#store.enqueue(requestOf(submission, this.#settings.clock, rest));
     if (answer.verdict === "ended" || answer.verdict === "owned") {
-      return taskOf(answer.record, this.#taskContext()) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
+      return this.#desk.show(answer.record) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
     }
     if (answer.verdict !== "accepted" && answer.verdict !== "joined") throw refusalOf(submission, answer);
-    const task = this.#build<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>(id, name, params, timeout);
+    const task = this.#desk.build<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>(id, name, params, timeout);
     task.state = answer.state;
     return task;
   }
@@ -175,18 +175,13 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
    */
   async getTask(id: string, options: { readonly once?: boolean } = {}): Promise<RedisTask | null> {
     this.#check(id);
-    const reader = this.#client;
-    const record = options.once ? await this.#store.take({ id, reader }) : await this.#store.read(id);
-    if (record === null) return null;
-    if (options.once && hasEnded(record)) await this.#store.acknowledge({ id, reader });
-    return taskOf(record, this.#taskContext());
+    return await this.#desk.get(id, options.once ?? false);
   }
 
   /** Is there a task of this id, in whatever state? */
   async hasTask(id: string): Promise<boolean> {
     this.#check(id);
-    const header = await this.#store.readHeader(id);
-    return header !== null && header.state !== "deleted";
+    return await this.#desk.has(id);
   }
 
   /**
@@ -194,24 +189,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
    * task of this id is there.
    */
   async setTask(task: RedisTask): Promise<void> {
-    const { id, name, params, expiry } = task;
-    this.#check(id, name);
-    const { clock } = this.#settings;
-    const nonce = this.#stored.get(task);
-    const submission = this.#calls.submit({
-      id,
-      name,
-      params,
-      timeout: expiry - clock.now(),
-      ...nonce ? { nonce } : {},
-    });
-    this.#stored.set(task, submission.nonce);
-    if (task.state === "stored" && task.error !== undefined) task.state = "failed";
-    if (task.state === "stored" && task.result !== undefined) task.state = "succeeded";
-    const put = putOf(submission, task, { codecs: this.#settings, clock, owner: this.#client });
-    const answer = await this.#store.put(put);
-    if (answer.verdict === "written") return;
-    throw new TaskConflictError(`Cannot store task ${id}: another run of the same id is ${answer.state}`);
+    this.#check(task.id, task.name);
+    await this.#desk.set(task);
   }
 
   /** Makes a task that is stored nowhere yet; `timeout` in milliseconds is the queue's by default. */
@@ -223,7 +202,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   ): RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>> {
     this.#check(id, name);
     checkExecute("buildTask", options, ["timeout"]);
-    return this.#build(id, name, params, options.timeout ?? this.timeout);
+    return this.#desk.build(id, name, params, options.timeout ?? this.timeout);
   }
 
   /** Runs a task in this process and returns its result; `task` has its end afterwards. Throws what the function throws. */
@@ -287,16 +266,6 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
       if (error instanceof Error) task.error = error;
       throw error;
     }
-  }
-
-  #build<Params, Result>(id: string, name: string, params: Params, timeout: number): RedisTask<Params, Result> {
-    const { now } = this.#settings.clock;
-    return new RedisTask({ id, name, params, expiry: now() + timeout, now, save: (task) => this.setTask(task) });
-  }
-
-  #taskContext(): Parameters<typeof taskOf>[1] {
-    const { clock } = this.#settings;
-    return { codecs: this.#settings, clock, save: (task) => this.setTask(task) };
   }
 
   #check(id: string, name?: string): void {
