@@ -28,11 +28,11 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "mod",
     files: /^mod\.ts$/,
-    on: ["queue", "adapters", "memory store", "options", "executor", "store", "port", "pure"],
+    on: ["queue", "adapters", "open store", "memory store", "options", "executor", "store", "port", "pure"],
   },
   {
     name: "queue",
-    files: /^src\/(queue|remote|runner|take_back|local_record|submission)\.ts$/,
+    files: /^src\/(queue|calls|task_desk|remote|runner|take_back|local_record|submission)\.ts$/,
     on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {
@@ -67,7 +67,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "pure",
     files:
-      /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|until|run_error)\.ts$/,
+      /^src\/(task|record|retry|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|until|run_error|queue_types)\.ts$/,
     on: ["runtime"],
   },
   { name: "runtime", files: /^src\/runtime\//, on: [] },
