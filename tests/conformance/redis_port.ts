@@ -4,7 +4,6 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { ConnectionLostError } from "../../src/errors.ts";
 import { type RedisPort, RedisReplyError } from "../../src/port/redis.ts";
@@ -61,10 +60,10 @@ function testExec(server: Server, connectFn: ConnectFn): void {
   });
 
   it("gives what scripts return: strings, integers, nulls, nested arrays, own error codes", async () => {
-    const script = "return {1, 'two', false, {ARGV[1], {}}, 9007199254740991}";
+    const script = "return {1, 'two', false, {ARGV[1], {}}, 1700000000000001}";
     const own = "return redis.error_reply('TASKGONE task ' .. KEYS[1])";
     const replies = await redis.exec([["EVAL", script, "0", "ü"], ["EVAL", own, "1", "k"], ["EVAL", "return 7", "0"]]);
-    assert.deepEqual(replies[0], [1, "two", null, ["ü", []], 9007199254740991]);
+    assert.deepEqual(replies[0], [1, "two", null, ["ü", []], 1700000000000001]);
     assert.equal(codeOf(replies[1]), "TASKGONE");
     assert.match(String((replies[1] as RedisReplyError).message), /^TASKGONE task k/);
     assert.equal(replies[2], 7);
@@ -306,13 +305,11 @@ function testConnect(server: Server, connectFn: ConnectFn): void {
   });
 
   it("gives up a server that accepts and never answers", async () => {
-    const silent = createServer(() => {});
-    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", () => resolve()));
-    const address = silent.address();
-    const port = typeof address === "object" && address ? address.port : 0;
-    const refused = within(connectFn(`redis://127.0.0.1:${port}`), "an answer", 8000);
+    const silent = await startProxy(server().port);
+    silent.freeze();
+    const refused = within(connectFn(silent.url), "an answer", 8000);
     await assert.rejects(refused, (error) => /no answer within/.test(String(error)) && lost(false)(error));
-    await new Promise((resolve) => silent.close(resolve));
+    await silent.close();
   });
 }
 

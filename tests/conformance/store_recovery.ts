@@ -79,9 +79,8 @@ export function testRecovery(open: OpenWorld): void {
     await world.store.enqueue(ask("a", { timeout: 0 }));
     await crash(world, 4);
     const record = (await world.store.read("a"))!;
-    assert.deepEqual([record.state, record.crashes], ["failed", 4]);
+    assert.equal(record.state, "failed");
     const { body } = decodeOutcome(record.outcome);
-    assert.equal(body[0], "!");
     assert.equal(JSON.parse(body.slice(1)).name, "TaskFailedError");
     assert.deepEqual(await claimIds(world.store, 1), []);
   });

@@ -6,13 +6,14 @@
  *
  * @module
  */
-import type { TaskRecord } from "../../record.ts";
+import { byteLength, digits, type TaskRecord } from "../../record.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
 import { promote, recover, startable } from "./memory_recovery.ts";
 import { CLAIM_CHARACTERS, CLAIM_TASKS, firstScore, type Script, STEPS } from "./memory_script.ts";
 
-/** How long the last claim of a listener is remembered: far longer than any answer can be in doubt. */
-const REPLAY_LIFE = 3_600_000;
+/** How long the last claim of a listener is remembered at least: longer than any answer can be in doubt. */
+const REPLAY_LIFE_MIN = 60_000;
+const COLON = 58;
 const NOTHING: ClaimAnswer = { tasks: [], more: [], nextIn: null };
 
 /** The last claim of a listener, as it is kept for a replay. */
@@ -24,21 +25,23 @@ interface LastClaim {
 
 /** Claims, or answers a replay. */
 export function claim(script: Script, request: ClaimRequest): ClaimAnswer {
-  const last = readLast(script, request.listener);
-  if (last && request.sequence < last.sequence) return NOTHING;
+  const last = lastClaim(script, request.listener);
   if (request.presence) listen(script, request.presence.names, request.listener, request.presence.duration);
+  if (last && request.sequence < last.sequence) return NOTHING;
   if (last && request.sequence === last.sequence) return replay(script, request, last);
   for (const name of request.names) {
     recover(script, name);
     promote(script, name);
   }
+  const next = nextIn(script, request.names);
   const found = collect(script, request);
   const fence = script.fenceAbove(found);
   const tasks = found.map((record) => script.run(record, { owner: request.listener, fence, lease: request.lease }));
-  writeLast(script, request.listener, { sequence: request.sequence, fence, ids: tasks.map(({ id }) => id) });
-  const waiting = request.names.filter((name) => isWaiting(script, name));
-  if (tasks.length === request.free) waiting.forEach((name) => script.ring(name));
-  return answer(script, request, tasks);
+  remember(script, request, { sequence: request.sequence, fence, ids: tasks.map(({ id }) => id) });
+  const waiting = request.names.filter((name) => script.world.list(script.keys.queue(name)).length > 0);
+  if (tasks.length < request.free) return { tasks, more: waiting, nextIn: next };
+  for (const name of waiting) script.ring(name);
+  return { tasks, more: [], nextIn: next };
 }
 
 /** Says that a listener listens to the names for so long from now. */
@@ -78,22 +81,10 @@ function replay(script: Script, request: ClaimRequest, last: LastClaim): ClaimAn
     record?.state === "running" && record.owner === request.listener && record.fence === last.fence
   ) as TaskRecord[];
   for (const record of owned) script.lease(record, request.lease);
-  return answer(script, request, owned);
+  return { ...NOTHING, tasks: owned };
 }
 
-function answer(script: Script, request: ClaimRequest, tasks: readonly TaskRecord[]): ClaimAnswer {
-  return {
-    tasks,
-    more: tasks.length < request.free ? request.names.filter((name) => isWaiting(script, name)) : [],
-    nextIn: nextIn(script, request.names),
-  };
-}
-
-function isWaiting(script: Script, name: string): boolean {
-  return script.world.list(script.keys.queue(name)).length > 0;
-}
-
-/** Until the next due task or end of a lease among the names. */
+/** Until the next due task or end of a lease among the names; what this claim takes is left to its listener. */
 function nextIn(script: Script, names: readonly string[]): number | null {
   const next = names
     .flatMap((name) => [script.keys.scheduled(name), script.keys.lease(name)])
@@ -102,23 +93,24 @@ function nextIn(script: Script, names: readonly string[]): number | null {
   return next.length === 0 ? null : Math.max(0, Math.min(...next) - script.now);
 }
 
-/** `<sequence> <fence>` and each id as ` <length>:<id>`: an id may contain any character. */
-function writeLast(script: Script, listener: string, { sequence, fence, ids }: LastClaim): void {
-  const text = [sequence, fence, ...ids.map((id) => `${id.length}:${id}`)].join(" ");
-  script.world.set(script.keys.listener(listener), text, script.now + REPLAY_LIFE);
+/** Ten digits of sequence, sixteen of fence, then each id as `<bytes>:<id>`, since an id may contain any character. */
+function remember(script: Script, request: ClaimRequest, { sequence, fence, ids }: LastClaim): void {
+  const text = digits(sequence, 10) + fence + ids.map((id) => `${byteLength(id)}:${id}`).join("");
+  const life = Math.max(REPLAY_LIFE_MIN, 2 * request.lease);
+  script.world.set(script.keys.listener(request.listener), text, script.now + life);
 }
 
-function readLast(script: Script, listener: string): LastClaim | null {
+function lastClaim(script: Script, listener: string): LastClaim | null {
   const text = script.world.get(script.keys.listener(listener), script.now);
   if (text === null) return null;
-  const [sequence, fence] = text.split(" ", 2);
+  const bytes = new TextEncoder().encode(text.slice(26));
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   const ids: string[] = [];
-  let at = sequence!.length + 1 + fence!.length + 1;
-  while (at < text.length) {
-    const colon = text.indexOf(":", at);
-    const end = colon + 1 + Number(text.slice(at, colon));
-    ids.push(text.slice(colon + 1, end));
-    at = end + 1;
+  for (let at = 0; at < bytes.length;) {
+    const colon = bytes.indexOf(COLON, at);
+    const end = colon + 1 + Number(decoder.decode(bytes.subarray(at, colon)));
+    ids.push(decoder.decode(bytes.subarray(colon + 1, end)));
+    at = end;
   }
-  return { sequence: Number(sequence), fence: fence!, ids };
+  return { sequence: Number(text.slice(0, 10)), fence: text.slice(10, 26), ids };
 }

@@ -5,13 +5,13 @@
  */
 import { NO_FENCE, type TaskRecord } from "../../record.ts";
 import type { CancelAnswer, CancelRequest, PutAnswer, PutRequest } from "../store.ts";
-import { settle } from "./memory_recovery.ts";
 import { isEnded, isLive, type Script } from "./memory_script.ts";
 
 /** Ends what waits; asks the owner of what runs. */
 export function cancel(script: Script, request: CancelRequest): CancelAnswer {
-  const record = settle(script, script.record(request.id));
-  if (record === null || record.state === "deleted" || record.state === "stored") return { verdict: "unknown" };
+  const record = script.record(request.id);
+  // A bare JSON task has no header to say it in.
+  if (record === null || record.state === "deleted" || record.name === "") return { verdict: "unknown" };
   if (request.nonce !== undefined && record.nonce !== request.nonce) return { verdict: "unknown" };
   if (isEnded(record.state)) return { verdict: "ended", state: record.state };
   if (request.unlessJoined && record.joined) return { verdict: "joined" };
@@ -26,7 +26,7 @@ export function cancel(script: Script, request: CancelRequest): CancelAnswer {
 
 /** Writes the record of a task that lives outside the queues, never over a live one of another run. */
 export function put(script: Script, request: PutRequest): PutAnswer {
-  const found = settle(script, script.record(request.id));
+  const found = script.record(request.id);
   if (found && stands(found, request)) return { verdict: "conflict", state: found.state };
   const record = script.write(putRecord(script, request, found));
   if (isEnded(record.state)) script.tell(record);
@@ -35,9 +35,7 @@ export function put(script: Script, request: PutRequest): PutAnswer {
 
 /** Does the record found have to stay? */
 function stands(found: TaskRecord, request: PutRequest): boolean {
-  if (found.nonce !== request.nonce) {
-    return isLive(found.state) || (request.state === "stored" && isEnded(found.state) && !found.taken);
-  }
+  if (found.nonce !== request.nonce) return isLive(found.state) || (isEnded(found.state) && request.kind !== "local");
   if (found.state === "deleted") return true;
   if (isEnded(found.state)) return found.state !== request.state;
   return isLive(found.state) && found.kind !== "local";

@@ -5,32 +5,36 @@
  */
 import { NO_FENCE, NO_OWNER, type TaskRecord } from "../../record.ts";
 import type { TaskState } from "../../errors.ts";
-import type { EnqueueAnswer, EnqueueRequest } from "../store.ts";
-import { settle, trim } from "./memory_recovery.ts";
+import type { EnqueueAnswer, EnqueueRequest, IfExists } from "../store.ts";
+import { trim } from "./memory_recovery.ts";
 import { clientOf, isEnded, isLive, type Script } from "./memory_script.ts";
 
 /** A new task (1) and two more dead hints than it adds. */
 const TRIMMED = 3;
+/** A bare JSON task has no name until a claim meets it. */
+const HEADERLESS = "(a record without header)";
 
 /** Enqueues one task, or answers what stands in its way. */
 export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer {
-  const found = settle(script, script.record(request.id));
-  if (found === null || found.state === "stored") return start(script, request, found);
-  if (found.nonce === request.nonce) return again(script, request, found);
-  if (!holds(found, request)) return start(script, request, found);
+  const found = script.record(request.id);
+  if (found?.nonce === request.nonce && found.state !== "stored") return again(script, request, found);
+  if (found === null || isFree(script, found, request.ifExists)) return start(script, request, found);
   if (request.ifExists === "replace") return replace(script, request, found);
-  if (found.name !== request.name) return { verdict: "conflict", name: found.name };
-  if (request.ifExists === "reject") return { verdict: "exists", state: found.state as TaskState };
-  if (isEnded(found.state)) return { verdict: "ended", record: found };
-  script.join(found, clientOf(request.nonce));
-  return { verdict: "joined", state: found.state as TaskState, nonce: found.nonce };
+  const state = found.state as TaskState;
+  if (request.ifExists === "reject") return { verdict: "exists", state };
+  if (found.name !== request.name) return { verdict: "conflict", name: found.name || HEADERLESS };
+  if (state === "succeeded") return { verdict: "ended", record: found };
+  if (request.kind === "asked") script.join(found, clientOf(request.nonce));
+  return { verdict: "joined", state, nonce: found.nonce };
 }
 
-/** Does the task found keep the new one from starting? Live or succeeded does, unless a reader has taken the result; `reject` respects any end of its own name. */
-function holds(found: TaskRecord, request: EnqueueRequest): boolean {
-  if (found.taken || found.state === "deleted") return false;
-  if (isLive(found.state) || found.state === "succeeded") return true;
-  return request.ifExists === "reject" && found.name === request.name;
+/** May a new run start over the record found? Not over a live or succeeded one; `reject` respects any end. */
+function isFree(script: Script, found: TaskRecord, ifExists: IfExists): boolean {
+  const { state, kind } = found;
+  if (state === "stored" || state === "deleted") return true;
+  // Nobody renews or recovers a local run, so after its deadline nobody will end it either.
+  if (isLive(state)) return script.isLate(found) && (state !== "running" || kind === "local");
+  return state !== "succeeded" && ifExists === "join";
 }
 
 /** The same call came twice: answer what it has become. */
@@ -45,28 +49,32 @@ function again(script: Script, request: EnqueueRequest, found: TaskRecord): Enqu
   return { verdict: "accepted", state: found.state as TaskState };
 }
 
-/** The old run loses its owner, its places and its waiters; its fence is carried over, so that it only grows. */
+/** The running task of the old run is told to stop: it lost its owner. */
 function replace(script: Script, request: EnqueueRequest, found: TaskRecord): EnqueueAnswer {
   const answer = start(script, request, found);
-  if (request.name !== found.name) script.removePlaces(found);
   if (found.state === "running") script.world.publish(script.keys.control(found.owner), [found.id]);
   return answer;
 }
 
+/** A new run: without owner, places and waiters of an old one. The fence is carried over, so that it only grows. */
 function start(script: Script, request: EnqueueRequest, found: TaskRecord | null): EnqueueAnswer {
   if (found && isLive(found.state)) script.tell(found);
   script.world.delete(script.keys.joined(request.id));
-  const record = newRecord(script, request, found?.fence ?? NO_FENCE);
-  if (request.delay > 0) return accepted(script.schedule(record, script.now + request.delay));
-  const own = request.ownIfUnattended;
-  if (own && !script.isListened(request.name)) {
+  if (found && found.name !== request.name) script.removePlaces(found);
+  return enter(script, request, newRecord(script, request, found?.fence ?? NO_FENCE));
+}
+
+function enter(script: Script, request: EnqueueRequest, record: TaskRecord): EnqueueAnswer {
+  const { name, delay, ownIfUnattended: own } = request;
+  if (own && delay === 0 && !script.isListened(name)) {
     const fence = script.fenceAbove([record]);
     return { verdict: "owned", record: script.run(record, { ...own, fence }) };
   }
-  trim(script, request.name, TRIMMED);
-  const queued = script.queue(record, "tail");
-  script.ring(request.name);
-  return accepted(queued);
+  trim(script, name, TRIMMED);
+  const entered = delay > 0 ? script.schedule(record, script.now + delay) : script.queue(record, "tail");
+  // A delayed task rings too: who sleeps has to learn when it is due.
+  script.ring(name);
+  return accepted(entered);
 }
 
 function accepted(record: TaskRecord): EnqueueAnswer {

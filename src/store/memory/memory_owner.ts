@@ -10,7 +10,7 @@ import type { TaskState } from "../../errors.ts";
 import type { TaskRecord } from "../../record.ts";
 import type { Failure, OwnerAnswer, Ownership, RenewRequest, WithdrawAnswer, WithdrawRequest } from "../store.ts";
 import { listen } from "./memory_claim.ts";
-import { recover, settle } from "./memory_recovery.ts";
+import { promote, recover } from "./memory_recovery.ts";
 import type { Script } from "./memory_script.ts";
 
 /** Does the owner's work on its running task, and answers with the state after it. */
@@ -33,11 +33,13 @@ export function complete(script: Script, task: Ownership, outcome: string): Owne
 export function fail(script: Script, task: Ownership, failure: Failure): OwnerAnswer {
   const { outcome, retryIn } = failure;
   return asOwner(script, task, (record) => {
-    if (record.cancelAsked) return script.end(record, "cancelled", outcome);
+    if (record.cancelAsked && failure.state === "failed") return script.end(record, "cancelled", outcome);
     if (retryIn === undefined) return script.end(record, failure.state, outcome);
-    const due = script.now + retryIn;
+    const due = script.now + Math.ceil(retryIn);
     if (record.deadline > 0 && due >= record.deadline) return script.end(record, failure.state, outcome);
-    return script.schedule({ ...record, outcome }, due);
+    const scheduled = script.schedule({ ...record, outcome }, due);
+    script.ring(record.name);
+    return scheduled;
   });
 }
 
@@ -65,8 +67,10 @@ export function renew(script: Script, request: RenewRequest): OwnerAnswer[] {
       return record;
     })
   );
-  for (const name of new Set(tasks.map((task) => task.name))) {
-    for (let rings = recover(script, name); rings > 0; rings--) script.ring(name);
+  for (const name of new Set([...tasks.map((task) => task.name), ...(presence?.names ?? [])])) {
+    recover(script, name);
+    promote(script, name);
+    if (script.world.list(script.keys.queue(name)).length > 0) script.ring(name);
   }
   return answers;
 }
@@ -76,10 +80,10 @@ export function progress(script: Script, task: Ownership, outcome: string): Owne
   return asOwner(script, task, (record) => script.rewrite({ ...record, outcome }));
 }
 
-/** A caller takes its queued task to run it itself; again, it is answered the same and its lease is renewed. */
+/** A caller takes its waiting task to run it itself; again, it is answered the same and its lease is renewed. */
 export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnswer {
   const { id, nonce, owner, lease } = request;
-  const record = settle(script, script.record(id));
+  const record = script.record(id);
   if (record === null) return { verdict: "refused", state: null };
   const refused: WithdrawAnswer = { verdict: "refused", state: record.state as TaskState };
   if (record.nonce !== nonce) return refused;
@@ -87,6 +91,7 @@ export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnsw
     script.lease(record, lease);
     return { verdict: "owned", record };
   }
-  if (record.state !== "queued") return refused;
+  if (record.state !== "queued" && record.state !== "scheduled") return refused;
+  if (script.isLate(record)) return { verdict: "refused", state: script.end(record, "expired").state as TaskState };
   return { verdict: "owned", record: script.run(record, { owner, lease, fence: script.fenceAbove([record]) }) };
 }

@@ -1,16 +1,16 @@
 /**
  * What time alone does to a task: its lease ends, its due time comes, its deadline passes.
  *
- * There is no daemon for it. Claim and renew call these first, so whoever listens to a name also looks after it, and
- * enqueue looks at the task it meets and at the head of its list.
+ * There is no daemon for it. Claim and renew call these, so whoever listens to a name also looks after it, and enqueue
+ * looks at the head of its list.
  *
  * @module
  */
 import { NO_OWNER, type TaskRecord } from "../../record.ts";
-import { CRASHES_MAX, dueBy, isEnded, type Script } from "./memory_script.ts";
+import { CRASHES_MAX, dueBy, type Script } from "./memory_script.ts";
 
-/** Takes back the tasks of a name whose leases have ended. Returns how many wait in the queue again. */
-export function recover(script: Script, name: string): number {
+/** Takes back the tasks of a name whose leases have ended. */
+export function recover(script: Script, name: string): void {
   const leases = script.world.sorted(script.keys.lease(name));
   const first: TaskRecord[] = [];
   for (const id of dueBy(leases, script.now)) {
@@ -24,7 +24,6 @@ export function recover(script: Script, name: string): number {
     else giveUpOrWait(script, lost);
   }
   for (const lost of first.reverse()) script.queue(lost, "head");
-  return first.length;
 }
 
 /** A task lost for the first time goes back to the head of its queue: most crashes are not its fault. */
@@ -36,13 +35,15 @@ function isFirstLoss(script: Script, lost: TaskRecord): boolean {
 function giveUpOrWait(script: Script, lost: TaskRecord): void {
   if (lost.cancelAsked) script.end(lost, "cancelled");
   else if (script.isLate(lost)) script.end(lost, "expired");
-  else if (lost.crashes > CRASHES_MAX) script.end(lost, "failed", crashOutcome(lost.crashes));
-  else script.schedule(lost, script.now + 1_000 * 2 ** lost.crashes);
+  else if (lost.crashes > CRASHES_MAX) script.end(lost, "failed", crashOutcome(lost));
+  else script.schedule(lost, script.now + 1_000 * 2 ** (lost.crashes - 2));
 }
 
-function crashOutcome(crashes: number): string {
-  const message = `Cannot finish the task: its lease was lost ${crashes} times`;
-  return `\n!${JSON.stringify({ name: "TaskFailedError", message })}`;
+/** The progress stays: it shows how far the task came before it was given up. */
+function crashOutcome({ outcome, crashes }: TaskRecord): string {
+  const progress = outcome.slice(0, Math.max(0, outcome.indexOf("\n")));
+  const message = `Cannot finish the task: its listeners died ${crashes} times while they ran it`;
+  return `${progress}\n!${JSON.stringify({ name: "TaskFailedError", message })}`;
 }
 
 /** Queues the scheduled tasks of a name whose time has come. */
@@ -72,18 +73,4 @@ export function trim(script: Script, name: string, steps: number): void {
   const hints = script.world.list(script.keys.queue(name));
   const alive = hints.slice(0, steps).findIndex((id) => startable(script, id, name) !== null);
   hints.splice(0, alive < 0 ? steps : alive);
-}
-
-/**
- * A record as it is after its deadline: waiting ones expire, and running ones that nobody keeps alive (local, or past
- * the lease as well).
- */
-export function settle(script: Script, record: TaskRecord | null): TaskRecord | null {
-  if (record === null || isEnded(record.state) || !script.isLate(record)) return record;
-  const waits = record.state === "queued" || record.state === "scheduled";
-  if (waits) return script.end(record, "expired");
-  if (record.state !== "running") return record;
-  const leaseEnd = script.world.sorted(script.keys.lease(record.name)).get(record.id);
-  if (leaseEnd !== undefined && leaseEnd > script.now) return record;
-  return script.end({ ...record, owner: NO_OWNER }, "expired");
 }

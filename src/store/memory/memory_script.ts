@@ -33,12 +33,12 @@ export const CRASHES_MAX = 3;
 
 /** Of a tombstone, and of what a `once` reader took and never acknowledged. */
 const GONE_LIFE = 60_000;
-const RESULT_LIFE_MIN = 30_000;
-const UNENDED_LIFE_MIN = 300_000;
+/** Of a task after its deadline: whoever waits for it has long learned that it came too late. */
+const LATE_LIFE = 300_000;
 /** A foreign task does not say how long its result is kept. */
 const FOREIGN_RESULT_LIFE = 300_000;
 /** The nonce of a task whose producer has no client id. */
-export const FOREIGN_NONCE: string = `${NO_OWNER}00000000`;
+export const FOREIGN_NONCE = "foreign     00000000";
 
 /** Is this the state of a task that waits or runs? */
 export function isLive(state: TaskHeader["state"]): boolean {
@@ -101,26 +101,25 @@ export class Script {
     return this.#move(record, "queued");
   }
 
-  /** Lets a task wait until `due` (epoch milliseconds); who sleeps longer than that is woken to learn of it. */
+  /** Lets a task wait until `due` (epoch milliseconds). */
   schedule(record: TaskRecord, due: number): TaskRecord {
-    const entries = this.world.sorted(this.keys.scheduled(record.name));
-    const first = firstScore(entries);
-    entries.set(record.id, due);
-    const scheduled = this.#move(record, "scheduled");
-    if (first === null || due < first) this.ring(record.name);
-    return scheduled;
+    this.world.sorted(this.keys.scheduled(record.name)).set(record.id, due);
+    return this.#move(record, "scheduled");
   }
 
   /** Gives a task to an owner under a fence and a lease: one more attempt. */
   run(record: TaskRecord, ownership: { owner: string; fence: string; lease: number }): TaskRecord {
     const { owner, fence, lease } = ownership;
-    this.lease(record, lease);
-    return this.#move({ ...record, owner, fence, attempt: record.attempt + 1 }, "running", lease);
+    this.world.sorted(this.keys.lease(record.name)).set(record.id, this.now + lease);
+    const running = this.#move({ ...record, owner, fence, attempt: record.attempt + 1 }, "running");
+    this.#outlive(record.id, lease);
+    return running;
   }
 
-  /** Sets or renews the lease of a running task. */
+  /** Renews the lease of a running task. */
   lease(record: { readonly id: string; readonly name: string }, lease: number): void {
     this.world.sorted(this.keys.lease(record.name)).set(record.id, this.now + lease);
+    this.#outlive(record.id, lease);
   }
 
   /** Ends a task and tells those who wait for it. */
@@ -131,8 +130,8 @@ export class Script {
   }
 
   /** Writes a record as it is, with the life time of its state. */
-  write(record: TaskRecord, lease: number = 0): TaskRecord {
-    const expiresAt = this.#expiryOf(record, lease);
+  write(record: TaskRecord): TaskRecord {
+    const expiresAt = this.#expiryOf(record);
     this.world.set(this.keys.record(record.id), encodeRecord(record), expiresAt);
     this.world.expire(this.keys.joined(record.id), expiresAt);
     return record;
@@ -170,8 +169,10 @@ export class Script {
   /** Tells the submitter and those who joined that there is something to read. */
   tell(record: TaskRecord): void {
     const joined = record.joined ? this.world.members(this.keys.joined(record.id), this.now) : [];
-    const clients = new Set([clientOf(record.nonce), ...joined]);
+    const clients = new Set(joined);
+    if (record.kind === "asked") clients.add(clientOf(record.nonce));
     for (const client of clients) this.world.publish(this.keys.inbox(client), [record.id]);
+    this.world.delete(this.keys.joined(record.id));
   }
 
   /** Wakes a listener of the name. */
@@ -186,20 +187,27 @@ export class Script {
   }
 
   /** New place (by the caller), then the record, the old places last: protocol rule 2. */
-  #move(record: TaskRecord, state: TaskState, lease?: number): TaskRecord {
-    const moved = this.write({ ...record, state, since: this.now }, lease);
+  #move(record: TaskRecord, state: TaskState): TaskRecord {
+    const moved = this.write({ ...record, state, since: this.now });
     this.removePlaces(moved, state);
     return moved;
   }
 
   /** Expiry only collects garbage: the deadline in the header decides what may still start. */
-  #expiryOf(record: TaskRecord, lease: number): number | undefined {
-    const { state, deadline, resultTtl } = record;
-    if (record.taken || state === "deleted") return this.now + GONE_LIFE;
-    if (isEnded(state)) return this.now + Math.max(resultTtl, RESULT_LIFE_MIN);
-    if (deadline === 0) return undefined;
-    if (state === "stored") return deadline;
-    return Math.max(deadline, this.now) + Math.max(UNENDED_LIFE_MIN, 2 * lease);
+  #expiryOf({ state, kind, taken, deadline, resultTtl }: TaskRecord): number | undefined {
+    if (taken || state === "deleted") return this.now + GONE_LIFE;
+    if (isEnded(state)) return this.now + Math.max(1, resultTtl);
+    if (deadline > 0) return state === "stored" ? deadline : Math.max(deadline, this.now) + LATE_LIFE;
+    // Nobody looks after what is in no queue, so it goes by itself.
+    return state === "stored" || kind === "local" ? this.now + Math.max(1, resultTtl) : undefined;
+  }
+
+  /** A record lives at least two leases longer than its owner, whatever its deadline. */
+  #outlive(id: string, lease: number): void {
+    const key = this.keys.record(id);
+    const expiresAt = this.world.expiresAt(key, this.now);
+    if (typeof expiresAt !== "number") return;
+    this.world.expire(key, Math.max(expiresAt, this.now + 2 * lease));
   }
 
   /** What another program wrote: `{"params": …, "timeout": …}` and no header. */
