@@ -27,7 +27,7 @@ import {
   settingsOf,
 } from "./options.ts";
 import { TaskExecutePolicy } from "./policy.ts";
-import type { ParamsOf, ResultOf } from "./queue_types.ts";
+import type { ByShape, ParamsOf, ResultOf } from "./queue_types.ts";
 import { refusalOf } from "./remote.ts";
 import { openStore, type RedisConnection } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
@@ -49,6 +49,8 @@ import { TaskDesk } from "./task_desk.ts";
  * ```
  */
 export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDisposable {
+  /** Only for the types, see `ByShape`. */
+  readonly #shape?: ByShape<Fns>;
   /** The connection that the queue was made with; it stays yours to close. */
   readonly redis: RedisConnection;
   /** First part of every key. */
