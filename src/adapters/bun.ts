@@ -40,7 +40,7 @@ export async function connectBun(target: RedisTarget, options: DialOptions = {})
   const why = () => probe(target, options);
   return await openPort({
     address: target.shown,
-    open: (onEnd) => new BunWire(make, onEnd, { why, db: target.path === undefined ? 0 : target.db }),
+    open: (onEnd) => new BunWire(make, onEnd, { why, db: target.db }),
   });
 }
 
@@ -75,7 +75,7 @@ class BunWire implements Wire {
     options: { why: () => Promise<string | undefined>; db: number },
   ) {
     this.opened = this.#open(make, onEnd, options.db).catch(async (error) => {
-      if (this.#destroyed) throw error;
+      if (this.#destroyed || isServerError(error)) throw error;
       const why = await options.why(); // Bun says "Connection closed" for everything, a wrong password included.
       throw why === undefined ? error : new Error(why, { cause: error });
     });
@@ -102,11 +102,11 @@ class BunWire implements Wire {
   async #open(make: () => Promise<BunRedisClient>, onEnd: (reason: unknown) => void, db: number): Promise<void> {
     const client = this.#client = await make();
     if (this.#destroyed) return client.close();
-    client.onclose = (error) => onEnd(error);
     await client.connect();
+    client.onclose = (error) => onEnd(error);
     // A duplicate may reconnect by itself, deaf to its channels: what was one connection is over.
     client.onconnect = () => onEnd(new Error("the server closed it"));
-    if (db > 0) await client.send("SELECT", [String(db)]); // A URL of a Unix socket cannot carry it.
+    if (db > 0) await client.send("SELECT", [String(db)]); // In the URL a wrong number would be one more "Connection closed".
   }
 }
 
@@ -116,7 +116,7 @@ function bunUrl(target: RedisTarget): string {
     ? ""
     : `${encodeURIComponent(target.username ?? "")}:${encodeURIComponent(target.password ?? "")}@`;
   const host = target.host.includes(":") ? `[${target.host}]` : target.host;
-  return `${target.tls ? "rediss" : "redis"}://${login}${host}:${target.port}/${target.db}`;
+  return `${target.tls ? "rediss" : "redis"}://${login}${host}:${target.port}`;
 }
 
 function toReply(reply: unknown): Reply {
@@ -124,7 +124,11 @@ function toReply(reply: unknown): Reply {
 }
 
 /** An error that Redis answered is a value; anything else means that the connection is broken. */
-function toReplyError(error: Error & { code?: string }): RedisReplyError {
-  if (error.code === "ERR_REDIS_SERVER_ERROR") return new RedisReplyError(error.message);
+function toReplyError(error: Error): RedisReplyError {
+  if (isServerError(error)) return new RedisReplyError(error.message);
   throw error;
+}
+
+function isServerError(error: Error & { code?: string }): boolean {
+  return error.code === "ERR_REDIS_SERVER_ERROR";
 }

@@ -15,15 +15,18 @@ import { redial } from "./redial.ts";
 import type { Dialer, Wire } from "./wire.ts";
 
 /** How long one dial may take, and how long a call waits for a Redis that is not known to be down, in milliseconds. */
-export const DIAL_LIMIT = 5000;
+const DIAL_LIMIT = 4000;
 /** How long a call waits for a Redis that is known to be down, in milliseconds. */
 const DOWN_PATIENCE = 1000;
 
 const CLOSED = "it was closed by this program";
 
+/** A caller that waits for a link. */
 interface Waiter {
   readonly resolve: (link: Link) => void;
   readonly reject: (error: Error) => void;
+  /** Undefined for a caller that waits for ever. */
+  cancelLimit?: () => void;
 }
 
 /** What a {@linkcode Connection} is for. */
@@ -66,23 +69,17 @@ export class Connection {
     }
   }
 
-  /** The link, dialled if need be; rejects with `sent: false` when there is none within `patience` milliseconds. */
-  link(patience = this.#failure === undefined ? DIAL_LIMIT : DOWN_PATIENCE): Promise<Link> {
+  /**
+   * The link, dialled if need be. Rejects with `sent: false` when there is none within {@linkcode DIAL_LIMIT}, or
+   * {@linkcode DOWN_PATIENCE} after Redis is known to be down. `patient`: only when this connection is closed.
+   */
+  link(options: { patient?: boolean } = {}): Promise<Link> {
     if (this.#link) return Promise.resolve(this.#link);
     if (this.#closed) return Promise.reject(this.#unreachable(new Error(CLOSED)));
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        cancel();
-        this.#waiters.delete(waiter);
-      };
-      const waiter: Waiter = {
-        resolve: (link) => (leave(), resolve(link)),
-        reject: (error) => (leave(), reject(error)),
-      };
-      const giveUp = () =>
-        waiter.reject(this.#unreachable(this.#failure ?? new Error(`no answer within ${patience} ms`)));
-      const cancel = patience === Infinity ? () => {} : startDeadline(patience, giveUp);
+      const waiter: Waiter = { resolve, reject };
       this.#waiters.add(waiter);
+      if (!options.patient) this.#limit(waiter, this.#failure === undefined ? DIAL_LIMIT : DOWN_PATIENCE);
       this.#redial();
     });
   }
@@ -97,7 +94,7 @@ export class Connection {
     this.#closed = true;
     const reason = new Error(CLOSED);
     this.drop(reason);
-    for (const waiter of [...this.#waiters]) waiter.reject(this.#unreachable(reason));
+    this.#settle((waiter) => waiter.reject(this.#unreachable(reason)));
   }
 
   #redial(): void {
@@ -115,6 +112,7 @@ export class Connection {
       const { prepare } = this.#options;
       this.#adopt(await Link.open(this.#dialer, { limit: DIAL_LIMIT, background, ...(prepare ? { prepare } : {}) }));
     } catch (reason) {
+      if (this.#failure === undefined) this.#hurry();
       this.#failure = reason;
       throw reason;
     }
@@ -129,7 +127,31 @@ export class Connection {
       this.#link = undefined;
       this.#options.onBreak?.();
     };
-    for (const waiter of [...this.#waiters]) waiter.resolve(link);
+    this.#settle((waiter) => waiter.resolve(link));
+  }
+
+  #limit(waiter: Waiter, patience: number): void {
+    waiter.cancelLimit?.();
+    waiter.cancelLimit = startDeadline(patience, () => {
+      this.#waiters.delete(waiter);
+      waiter.reject(this.#unreachable(this.#failure ?? new Error(`no answer within ${patience} ms`)));
+    });
+  }
+
+  /** Redis is known to be down from now on: who waits with a limit waits only a little longer. */
+  #hurry(): void {
+    for (const waiter of this.#waiters) {
+      if (waiter.cancelLimit) this.#limit(waiter, DOWN_PATIENCE);
+    }
+  }
+
+  #settle(how: (waiter: Waiter) => void): void {
+    const waiters = [...this.#waiters];
+    this.#waiters.clear();
+    for (const waiter of waiters) {
+      waiter.cancelLimit?.();
+      how(waiter);
+    }
   }
 
   #unreachable(reason: unknown): ConnectionLostError {

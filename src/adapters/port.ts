@@ -181,7 +181,7 @@ class Subscriber implements Subscription {
   #restore(): void {
     this.#cancelProof();
     if (this.#closed || !this.#confirmed) return;
-    this.#connection.link(Infinity).then(() => {
+    this.#connection.link({ patient: true }).then(() => {
       if (this.#closed) return;
       this.#prove();
       this.#listening.onGap();

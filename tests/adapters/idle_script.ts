@@ -1,0 +1,25 @@
+/** Connects, says what it was told to do, and does nothing to end itself. Run by `tests/conformance/redis_port.ts`. */
+import process from "node:process";
+import type { RedisPort } from "../../src/port/redis.ts";
+import { connect } from "../../src/adapters/connect.ts";
+import { until } from "../support/wait.ts";
+
+const [url = "", client = "", task = ""] = process.argv.slice(2);
+const redis = await connect(url, { client: client as "bun" | "ioredis" }) as RedisPort;
+console.log("pong", await redis.exec([["PING"], ["SET", "idle", "1"]]));
+if (task === "reconnect") {
+  await redis.exec([["CLIENT", "KILL", "SKIPME", "no", "TYPE", "normal"]]).catch(() => {});
+  const answers = () => redis.exec([["PING"]]).then(() => true, () => false);
+  await until(answers, "it answers again");
+}
+if (task === "blocking") {
+  const blocking = await redis.blocking();
+  console.log("popped", await blocking.call(["BLPOP", "idle-list", "1"], 5000));
+}
+if (task === "subscription") {
+  const subscription = await redis.subscribe(["idle-channel"], (message) => {
+    console.log("message", message);
+    subscription.close();
+  }, () => {});
+  console.log("subscribed");
+}
