@@ -129,14 +129,15 @@ describe("the life of a task in Redis", () => {
     assert.deepEqual(await places(), state("failed"));
   });
 
-  it("running → queued (release): the attempt is not counted and the owner is cleared", async () => {
+  it("running → queued (release): the attempt is not counted", async () => {
     await store.enqueue(REQUEST);
     const [task] = (await claim(1)).tasks;
     await store.release([own(task!)]);
     assert.deepEqual(await places(), { ...state("queued"), ...hint });
     const record = (await store.read("t1"))!;
     assert.equal(record.attempt, 0);
-    assert.equal(record.owner, "------------");
+    assert.equal((await store.release([own(task!)]))[0]!.verdict, "kept", "sent twice, it has the effect of one");
+    assert.deepEqual(await places(), { ...state("queued"), ...hint });
   });
 
   it("running → queued (first lost lease) → scheduled (later ones) → failed (the fourth)", async () => {

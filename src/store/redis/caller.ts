@@ -73,16 +73,26 @@ export const putScript: Script = defineScript(
 local id, nonce, kind, state, owner, timeout = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local r = call("GET", recordKey(id))
 local fence, flags = "0000000000000000", "000"
+
+-- An end is final, but may be said twice; a task in a queue is not rewritten from outside.
+local function mayRewrite(r, old)
+  if old == "8" then return false end
+  if old >= "4" then return old == state end
+  return old == "0" or sub(r, 53, 53) == "l"
+end
 if r then
   if not isRecord(r) then return { "c", "-" } end
   local old = sub(r, 2, 2)
   local isMine = sub(r, 80, 99) == nonce
-  if not (old == "0" or old == "8" or isMine or (old >= "4" and kind == "l")) then return { "c", old } end
+  if isMine and not mayRewrite(r, old) then return { "c", old } end
+  if not isMine and not (old == "0" or old == "8" or (old >= "4" and kind == "l")) then return { "c", old } end
   fence = sub(r, 25, 40)
   if isMine and old ~= "8" then flags = sub(r, 3, 5) end
 end
 local ttl = tonumber(ARGV[9])
-if state < "4" and timeout > 0 then ttl = timeout + 300000 end
+if state == "0" and timeout > 0 then ttl = timeout
+elseif state < "4" and timeout > 0 then ttl = timeout + 300000
+elseif state >= "4" then ttl = math.max(30000, ttl) end
 local deadline = timeout > 0 and format("%013.0f", ms + timeout) or "0000000000000"
 local new = "1" .. state .. flags .. (state == "0" and "000" or "001") .. "000" .. now .. fence .. owner .. kind .. "001" ..
   deadline .. ARGV[9] .. nonce .. ARGV[10] .. ARGV[11]

@@ -29,7 +29,8 @@ export const claimScript: Script = defineScript(
 local listener, sequence, free, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
 local replayKey = base .. "|task-listener|" .. listener
-local BYTES_MAX, STEP, STEPS_MAX = 262144, 128, 256
+local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
+local most = math.min(free, TASKS_MAX)
 local answer = { "-1", {} }
 
 if presence > 0 then appear(listener, presence, 9, firstName - 1) end
@@ -79,9 +80,9 @@ end
 -- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left.
 local function gather(name)
   local key, at, step, steps = place("queue", name), 0, 8, 0
-  if free - #taken > 8 and bytes == 0 then step = 16 end
-  while #taken < free and bytes < BYTES_MAX and steps < STEPS_MAX do
-    local want = math.min(step, free - #taken, STEPS_MAX - steps)
+  if most - #taken > 8 and bytes == 0 then step = 16 end
+  while #taken < most and bytes < BYTES_MAX and steps < STEPS_MAX do
+    local want = math.min(step, most - #taken, STEPS_MAX - steps)
     local ids = call("LRANGE", key, at, at + want - 1)
     local records = recordsOf(ids)
     for i = 1, #ids do look(ids[i], records[i], name) end
@@ -127,7 +128,7 @@ local function claim()
     local name = ARGV[i]
     next = earliest(next, recover(name))
     next = earliest(next, promote(name))
-    if #taken >= free or gather(name) then left[#left + 1] = name end
+    if #taken >= most or gather(name) then left[#left + 1] = name end
   end
   if next then answer[1] = int(math.max(0, next - ms)) end
   if #taken > 0 then sign(newFence(fenceMin))

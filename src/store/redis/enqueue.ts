@@ -105,7 +105,7 @@ local function enqueue(task, r)
   local state = sub(r, 2, 2)
   if sub(r, 80, 99) == task.nonce then return again(task, r) end
   local isFree = state == "0" or state == "8" or (state >= "5" and task.ifExists == "j") or
-    (state <= "2" and isLate(r))
+    sub(r, 5, 5) == "1" or ((state <= "2" or sub(r, 53, 53) == "l") and isLate(r))
   if isFree or task.ifExists == "r" then return start(task, r) end
   if task.ifExists == "x" then return { "x", state } end
   if nameOf(r) ~= task.name then return { "c", nameOf(r) } end

@@ -27,7 +27,7 @@ local function retry(id, r, name, wait, outcome)
   local deadline = tonumber(sub(r, 57, 69))
   if deadline > 0 and due >= deadline then return false end
   call("ZADD", place("scheduled", name), int(due), id)
-  call("SET", recordKey(id), "11" .. sub(r, 3, 11) .. now .. sub(r, 25, 40) .. NO_OWNER ..
+  call("SET", recordKey(id), "11" .. sub(r, 3, 11) .. now .. sub(r, 25, 52) ..
     sub(r, 53, bodyEnd(r)) .. outcome, "KEEPTTL")
   ring(name)
   return true

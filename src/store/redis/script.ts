@@ -75,11 +75,12 @@ local function sendTold()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
 
--- The record as it ends: state, time and owner are new; outcome is nil to keep what there is.
+-- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
+-- minute at least, the time in which a caller in doubt may repeat its call.
 local function finish(id, r, state, owner, outcome)
   local last = bodyEnd(r)
   call("SET", recordKey(id), "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
-    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(1, tonumber(sub(r, 70, 79)))))
+    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(30000, tonumber(sub(r, 70, 79)))))
   tell(id, r)
 end
 
@@ -124,6 +125,7 @@ local function takeBack(id, r, name)
   elseif crashes > CRASHES_MAX then
     local outcome = sub(r, bodyEnd(r) + 1)
     local head = string.match(outcome, "^[^\n]*") or ""
+    r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
     finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
   elseif crashes == 1 then requeue(id, r, name, crashes, "2")
   else requeue(id, r, name, crashes, "1") end
