@@ -14,10 +14,11 @@ const keys = keysOf("model", "task-queue");
 describe("the model", () => {
   let server: RedisServer;
   let redis: RedisPort;
-  let queue: RedisTaskQueue;
+  type Queue = RedisTaskQueue<(task: RedisTask) => unknown>;
+  let queue: Queue;
   let stop: AbortController;
   const listening: Promise<void>[] = [];
-  const queues: RedisTaskQueue[] = [];
+  const queues: Queue[] = [];
 
   before(async () => {
     server = await startRedis();
@@ -38,7 +39,7 @@ describe("the model", () => {
     for (const one of queues.splice(0)) await one.close();
   });
 
-  function open(taskFn?: (task: RedisTask) => unknown, options: { timeout?: number } = {}): RedisTaskQueue {
+  function open(taskFn?: (task: RedisTask) => unknown, options: { timeout?: number } = {}): Queue {
     const one = new RedisTaskQueue(redis, "model", { interval: 300, ...(taskFn ? { taskFn } : {}), ...options });
     queues.push(one);
     return one;
