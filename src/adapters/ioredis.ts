@@ -47,16 +47,15 @@ const ONE_CONNECTION = {
 /**
  * Connects to where `target` says, with the `ioredis` package.
  * @throws {ConnectionLostError} when Redis cannot be used, naming why.
+ * @throws {TypeError} when the package is not installed.
  */
 export async function connectIoredis(target: RedisTarget, options: DialOptions = {}): Promise<RedisPort> {
-  const { Redis } = await import("ioredis") as unknown as {
-    Redis: new (options: Record<string, unknown>) => IoredisClient;
-  };
+  const Redis = await importRedis();
   const settings = {
     ...(target.path === undefined ? { host: target.host, port: target.port } : { path: target.path }),
     ...(target.username === undefined ? {} : { username: target.username }),
     ...(target.password === undefined ? {} : { password: target.password }),
-    ...(target.tls ? { tls: { servername: target.host, ...options.tls } } : {}),
+    ...(target.tls ? { tls: { ...options.tls } } : {}),
     db: target.db,
     ...ONE_CONNECTION,
   };
@@ -78,6 +77,17 @@ export function isIoredis(value: object): value is IoredisClient {
   return ["duplicate", "pipeline", "disconnect", "call"].every((name) =>
     typeof (value as Record<string, unknown>)[name] === "function"
   );
+}
+
+type IoredisConstructor = new (options: Record<string, unknown>) => IoredisClient;
+
+async function importRedis(): Promise<IoredisConstructor> {
+  try {
+    return (await import("ioredis") as unknown as { Redis: IoredisConstructor }).Redis;
+  } catch (cause) {
+    const way = "Install it with `npm install ioredis` (Deno: `deno add npm:ioredis`)";
+    throw new TypeError(`Cannot connect with ioredis: the package cannot be imported. ${way}`, { cause });
+  }
 }
 
 function dialer(address: string, make: () => IoredisClient): Dialer {

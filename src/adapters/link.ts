@@ -39,9 +39,9 @@ export class Link {
       let link: Link | undefined;
       const fail = (reason: unknown): void => {
         cancel();
+        if (link) return link.end(reason);
+        reject(reason); // First, since the client may report its own end while it is being destroyed.
         wire.destroy();
-        if (link) link.end(reason);
-        else reject(reason);
       };
       const wire = dialer.open(fail);
       const late = () => fail(new Error(`no answer within ${options.limit} ms`));

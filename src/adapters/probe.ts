@@ -33,7 +33,7 @@ export async function probe(target: RedisTarget, options: DialOptions = {}): Pro
 
 async function dial(target: RedisTarget, options: DialOptions): Promise<Socket> {
   const place = target.path === undefined ? { host: target.host, port: target.port } : { path: target.path };
-  if (target.tls) return (await import("node:tls")).connect({ servername: target.host, ...place, ...options.tls });
+  if (target.tls) return (await import("node:tls")).connect({ ...place, ...options.tls });
   return (await import("node:net")).connect(place);
 }
 

@@ -100,7 +100,8 @@ export class RedisServer {
 
   /** Runs `redis-cli` with these arguments and returns what it printed, without the last line break. */
   cli(...args: string[]): Promise<string> {
-    const env = { ...process.env, REDISCLI_AUTH: this.#options.password ?? "" };
+    const { password } = this.#options; // An empty REDISCLI_AUTH would make redis-cli forget its -n.
+    const env = { ...process.env, ...(password === undefined ? {} : { REDISCLI_AUTH: password }) };
     return new Promise((resolve, reject) => {
       execFile("redis-cli", ["-p", String(this.port), ...args], { env, maxBuffer: 1 << 26 }, (error, stdout) => {
         if (error) reject(error);
