@@ -11,14 +11,14 @@ const TASKS = fixture("cli_tasks.ts");
 const SLOW = { timeout: 90_000 };
 
 describe("errand, without Redis", SLOW, () => {
-  it("suggests the command and the flag that was meant, with exit code 2", async () => {
+  it("suggests the command and the flag that was meant, with exit code 2", SLOW, async () => {
     const [command, flag] = await Promise.all([runCli(["lisen", "x"]), runCli(["query", "add", "--tiemout", "1s"])]);
     assert.match(command.stderr, /did you mean `listen`\?/);
     assert.match(flag.stderr, /did you mean --timeout\?/);
     assert.deepEqual([command.code, flag.code], [2, 2]);
   });
 
-  it("names a bad value and the way out, with exit code 2", async () => {
+  it("names a bad value and the way out, with exit code 2", SLOW, async () => {
     const bad: readonly (readonly [string[], RegExp])[] = [
       [["query", "add", "--timeout", "30"], /timeout: Cannot read the duration "30": it needs a unit/],
       [["query", "add", "--params", "{a"], /params: Cannot read it as JSON/],
@@ -33,13 +33,13 @@ describe("errand, without Redis", SLOW, () => {
     }
   });
 
-  it("prints help with the exit codes", async () => {
+  it("prints help with the exit codes", SLOW, async () => {
     const help = await runCli(["query", "--help"]);
     assert.match(help.stdout, /EXIT CODES\n\s+0 {2}done/);
     assert.equal(help.code, 0);
   });
 
-  it("says that Redis cannot be reached within seconds, without the password, with exit code 3", async () => {
+  it("says that Redis cannot be reached within seconds, without the password, with exit code 3", SLOW, async () => {
     const url = `redis://me:${SECRET}@127.0.0.1:1`;
     const began = performance.now();
     const results = await Promise.all([
@@ -54,7 +54,7 @@ describe("errand, without Redis", SLOW, () => {
     }
   });
 
-  it("does not repeat a password in its complaint about a mistyped call", async () => {
+  it("does not repeat a password in its complaint about a mistyped call", SLOW, async () => {
     const results = await Promise.all([
       runCli(["get", "x", `redis://:${SECRET}@h`]),
       runCli(["get", "x", "--ulr", `redis://:${SECRET}@h`]),
@@ -87,7 +87,7 @@ describe("errand, with Redis", SLOW, () => {
     return cli;
   }
 
-  it("asks, does, shows and stops", async () => {
+  it("asks, does, shows and stops", SLOW, async () => {
     const listener = await listen("--workers", "2");
     const [sum, none, failed] = await Promise.all([
       run("query", "add", "--id", "sum", "--params", '{"a":1,"b":2}'),
@@ -107,7 +107,7 @@ describe("errand, with Redis", SLOW, () => {
     assert.doesNotMatch(listener.output(), new RegExp(SECRET));
   });
 
-  it("answers an unknown id with exit code 5 and a timeout with 4", async () => {
+  it("answers an unknown id with exit code 5 and a timeout with 4", SLOW, async () => {
     const [get, cancel, late] = await Promise.all([
       run("get", "nobody"),
       run("cancel", "nobody"),
@@ -117,18 +117,18 @@ describe("errand, with Redis", SLOW, () => {
     assert.match(get.stderr, /Cannot find task "nobody"/);
   });
 
-  it("refuses a wrong password with exit code 3", async () => {
+  it("refuses a wrong password with exit code 3", SLOW, async () => {
     const wrong = await runCli(["get", "x", "--url", `redis://:not-${SECRET}@127.0.0.1:${redis.port}`]);
     assert.equal(wrong.code, 3);
     assert.doesNotMatch(wrong.stderr, new RegExp(SECRET));
   });
 
-  it("runs a task here with --module when nobody listens", async () => {
+  it("runs a task here with --module when nobody listens", SLOW, async () => {
     const here = await run("query", "any-name", "--module", fixture("one_task.ts"), "--policy", "local");
     assert.deepEqual(here, { code: 0, stdout: '"did any-name"\n', stderr: "" });
   });
 
-  it("cancels a running task", async () => {
+  it("cancels a running task", SLOW, async () => {
     const listener = await listen("--names", "wait");
     const asking = startCli(["query", "wait", "--id", "long", "--params", "60000"], { REDIS_URL: redis.url });
     running.push(asking);
@@ -137,7 +137,7 @@ describe("errand, with Redis", SLOW, () => {
     assert.equal((await within(asking.done, "the query ends", 10_000)).code, 6);
   });
 
-  it("lets running tasks end after one Ctrl-C", async () => {
+  it("lets running tasks end after one Ctrl-C", SLOW, async () => {
     const listener = await listen("--names", "stubborn");
     const asking = startCli(["query", "stubborn", "--id", "one", "--params", "700"], { REDIS_URL: redis.url });
     running.push(asking);
@@ -147,7 +147,7 @@ describe("errand, with Redis", SLOW, () => {
     assert.deepEqual(await within(asking.done, "the query ends"), { code: 0, stdout: '"done"\n', stderr: "" });
   });
 
-  it("gives running tasks back and exits with 130 after a second Ctrl-C", async () => {
+  it("gives running tasks back and exits with 130 after a second Ctrl-C", SLOW, async () => {
     const listener = await listen("--names", "wait", "--grace", "60s", "--lease", "60s");
     const asking = startCli(["query", "wait", "--id", "two", "--params", "60000"], { REDIS_URL: redis.url });
     running.push(asking);
@@ -162,7 +162,7 @@ describe("errand, with Redis", SLOW, () => {
     assert.equal((JSON.parse(record.stdout) as Record<string, unknown>).state, "queued");
   });
 
-  it("gives up a query at the first Ctrl-C, with exit code 130", async () => {
+  it("gives up a query at the first Ctrl-C, with exit code 130", SLOW, async () => {
     const asking = startCli(["query", "unattended", "--id", "three"], { REDIS_URL: redis.url });
     running.push(asking);
     await until(async () => (await redis.cli("KEYS", "*task-result:three")) !== "", "the task is enqueued", 15_000);
@@ -170,7 +170,7 @@ describe("errand, with Redis", SLOW, () => {
     assert.equal((await within(asking.done, "the query ends")).code, 130);
   });
 
-  it("logs an unhandled rejection, stops and exits with 70", async () => {
+  it("logs an unhandled rejection, stops and exits with 70", SLOW, async () => {
     const listener = await listen("--names", "leak");
     await run("query", "leak", "--policy", "remote");
     const ended = await within(listener.done, "the listener ends", 15_000);
@@ -180,7 +180,7 @@ describe("errand, with Redis", SLOW, () => {
 });
 
 describe("errand demo", SLOW, () => {
-  it("shows everything and ends by itself within a minute, with exit code 0", async () => {
+  it("shows everything and ends by itself within a minute, with exit code 0", SLOW, async () => {
     const demo = await within(runCli(["demo"]), "the demo ends", 60_000);
     assert.equal(demo.code, 0, demo.stderr + demo.stdout);
     for (const policy of ["Local", "Remote", "LocalFirst", "RemoteFirst", "Auto"]) {
@@ -191,7 +191,7 @@ describe("errand demo", SLOW, () => {
     assert.match(demo.stdout, /Done in/);
   });
 
-  it("ends every process that it started when it is interrupted", async () => {
+  it("ends every process that it started when it is interrupted", SLOW, async () => {
     const demo = startCli(["demo"]);
     await demo.wrote(/Listeners: \d+ and \d+/);
     const pids = [...demo.output().matchAll(/pid (\d+)|Listeners: (\d+) and (\d+)/g)]
