@@ -91,8 +91,9 @@ export class Waiter {
     if (current === null || this.#reading) return;
     const header = await this.#store.readHeader(this.id).catch(() => undefined);
     if (header === undefined || this.#current !== current) return;
-    if (header === null || header.nonce !== current.wait.nonce || hasEnded(header)) return this.ring();
-    if (header.state === "queued" || header.state === "scheduled") current.wait.onWaiting?.(header);
+    const waiting = header?.state === "queued" || header?.state === "scheduled";
+    if (header?.nonce !== current.wait.nonce || !(waiting || header.state === "running")) return this.ring();
+    if (waiting) current.wait.onWaiting?.(header);
   }
 
   /** One read at a time; what rings meanwhile is read after it. */

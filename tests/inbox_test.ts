@@ -1,0 +1,240 @@
+import { describe, it } from "node:test";
+import assert from "node:assert/strict";
+import { TaskCancelledError, TaskReplacedError } from "../src/errors.ts";
+import { Inbox } from "../src/inbox.ts";
+import { keysOf } from "../src/keys.ts";
+import { encodeOutcome } from "../src/outcome.ts";
+import { MemoryRedis } from "../src/store/memory/memory_redis.ts";
+import { MemoryStore } from "../src/store/memory/memory_store.ts";
+import type { EnqueueRequest, Store } from "../src/store/store.ts";
+import { FakeClock } from "./support/fake_clock.ts";
+import { within } from "./support/wait.ts";
+
+const CLIENT = "client000001";
+const NONCE = `${CLIENT}00000001`;
+const INTERVAL = 5_000;
+const done = encodeOutcome({ progress: null, body: "json=42" });
+
+/** A store that counts, and whose inbox may be deaf. */
+class Postbox extends MemoryStore {
+  deaf = false;
+  opened = 0;
+  closed = 0;
+  headers = 0;
+  #gap: () => void = () => {};
+
+  override async openInbox(
+    client: string,
+    onIds: (ids: readonly string[]) => void,
+    onGap: () => void,
+  ): ReturnType<Store["openInbox"]> {
+    this.opened += 1;
+    this.#gap = onGap;
+    const inner = await super.openInbox(client, (ids) => this.deaf || onIds(ids), onGap);
+    return {
+      close: () => {
+        this.closed += 1;
+        inner.close();
+      },
+    };
+  }
+
+  override readHeader(id: string): ReturnType<Store["readHeader"]> {
+    this.headers += 1;
+    return super.readHeader(id);
+  }
+
+  gap(): void {
+    this.#gap();
+  }
+}
+
+function make(): { world: MemoryRedis; clock: FakeClock; store: Postbox; inbox: Inbox } {
+  const world = new MemoryRedis();
+  const clock = new FakeClock();
+  const store = new Postbox(world, keysOf("test", "inbox"), clock);
+  const inbox = new Inbox({ store, client: CLIENT, clock, interval: INTERVAL, log: () => {} });
+  return { world, clock, store, inbox };
+}
+
+function request(id: string, change: Partial<EnqueueRequest> = {}): EnqueueRequest {
+  return {
+    ...{ id, name: "n", nonce: NONCE, kind: "asked", timeout: 600_000, resultTtl: 600_000, delay: 0 },
+    ...{ maxAttempts: 1, options: "", params: "json=1", ifExists: "join" },
+    ...change,
+  };
+}
+
+/** A listener's work on whatever is queued. */
+async function work(store: Store, sequence = 1): Promise<void> {
+  const listener = "listener0001";
+  const { tasks } = await store.claim({ listener, sequence, free: 8, lease: 30_000, names: ["n"] });
+  for (const { id, name, fence } of tasks) await store.complete({ id, name, fence, owner: listener }, done);
+}
+
+const never = () => Promise.reject(new Error("not to be called"));
+
+describe("Inbox", () => {
+  it("brings the answer by a message, without a look", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await clock.advance(0);
+    await store.enqueue(request("a"));
+    const ended = waiter.ended({ nonce: NONCE, resubmit: never });
+    await work(store);
+    assert.equal((await within(ended, "the answer")).outcome, done);
+    assert.equal(store.headers, 0);
+    inbox.close();
+  });
+
+  it("keeps a message that comes before anybody waits", async () => {
+    const { store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    await work(store);
+    assert.equal((await within(waiter.ended({ nonce: NONCE, resubmit: never }), "it")).state, "succeeded");
+    inbox.close();
+  });
+
+  it("looks soon while no echo proves that it hears, and once an interval when one does", async () => {
+    const { clock, store, inbox } = make();
+    store.deaf = true;
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    const ended = waiter.ended({ nonce: NONCE, resubmit: never });
+    await work(store);
+    await clock.advance(60);
+    assert.equal((await within(ended, "the answer by a look")).state, "succeeded");
+    waiter.close();
+    inbox.close();
+
+    const proven = make();
+    const other = proven.inbox.expect("a");
+    await other.ready;
+    await proven.store.enqueue(request("a"));
+    void other.ended({ nonce: NONCE, resubmit: never });
+    await proven.clock.advance(INTERVAL - 100);
+    assert.equal(proven.store.headers, 0);
+    await proven.clock.advance(10 * INTERVAL);
+    assert.ok(proven.store.headers >= 10 && proven.store.headers <= 12, `${proven.store.headers} looks`);
+    other.close();
+    proven.inbox.close();
+  });
+
+  it("looks after a gap", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await clock.advance(10);
+    await store.enqueue(request("a"));
+    const ended = waiter.ended({ nonce: NONCE, resubmit: never });
+    store.deaf = true;
+    await work(store);
+    store.gap();
+    await clock.advance(60);
+    assert.equal((await within(ended, "the answer after the gap")).state, "succeeded");
+    inbox.close();
+  });
+
+  it("dials anew when it stays deaf", async () => {
+    const { clock, store, inbox } = make();
+    store.deaf = true;
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    void waiter.ended({ nonce: NONCE, resubmit: never });
+    await clock.advance(4 * INTERVAL);
+    assert.ok(store.opened >= 2, `opened ${store.opened} times`);
+    assert.equal(store.closed, store.opened - 1);
+    waiter.close();
+    inbox.close();
+  });
+
+  it("asks again for a record that has vanished", async () => {
+    const { world, clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    let resubmitted = 0;
+    const ended = waiter.ended({
+      nonce: NONCE,
+      resubmit: async () => {
+        resubmitted += 1;
+        await store.enqueue(request("a"));
+      },
+    });
+    world.delete(keysOf("test", "inbox").record("a"));
+    world.delete(keysOf("test", "inbox").queue("n"));
+    await clock.advance(INTERVAL + 100);
+    assert.equal(resubmitted, 1);
+    await work(store);
+    assert.equal((await within(ended, "the answer")).state, "succeeded");
+    inbox.close();
+  });
+
+  it("tells a replaced run and a deleted task apart", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    const replaced = assert.rejects(waiter.ended({ nonce: NONCE, resubmit: never }), TaskReplacedError);
+    const nonce = "client00000200000001";
+    await store.enqueue(request("a", { nonce, ifExists: "replace" }));
+    await clock.advance(INTERVAL + 100);
+    await within(replaced, "the error");
+
+    store.deaf = true;
+    const deleted = assert.rejects(waiter.ended({ nonce, resubmit: never }), TaskCancelledError);
+    await store.cancel({ id: "a" });
+    await store.take({ id: "a", reader: "reader000001" });
+    await store.acknowledge({ id: "a", reader: "reader000001" });
+    await clock.advance(INTERVAL + 100);
+    await within(deleted, "the error");
+    inbox.close();
+  });
+
+  it("says which tasks wait still, at each look", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    const seen: string[] = [];
+    void waiter.ended({ nonce: NONCE, resubmit: never, onWaiting: ({ state }) => seen.push(state) });
+    await clock.advance(2 * INTERVAL + 100);
+    assert.deepEqual(seen, ["queued", "queued"]);
+    waiter.close();
+    inbox.close();
+  });
+
+  it("drops the subscription a second after its last waiter, and holds no timer then", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    waiter.close();
+    await clock.advance(900);
+    assert.equal(store.closed, 0);
+    const next = inbox.expect("b");
+    await clock.advance(5_000);
+    assert.deepEqual([store.opened, store.closed], [1, 0]);
+    next.close();
+    await clock.advance(1_000);
+    assert.deepEqual([store.opened, store.closed, clock.pending], [1, 1, 0]);
+    await inbox.expect("c").ready;
+    assert.equal(store.opened, 2);
+    inbox.close();
+    assert.equal(clock.pending, 0);
+  });
+
+  it("close rejects what waits", async () => {
+    const { store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    const ended = assert.rejects(waiter.ended({ nonce: NONCE, resubmit: never }), { name: "ConnectionLostError" });
+    inbox.close();
+    await within(ended, "the error");
+  });
+});
