@@ -64,7 +64,11 @@ function testCancel(open: OpenWorld): void {
   inWorld(open, "a release honours the cancel", async (world) => {
     const task = own(await claimed(world, "a"));
     await world.store.cancel({ id: "a" });
-    assert.equal((await world.store.release([task]))[0]!.state, "cancelled");
+    const answers = [...await world.store.release([task]), ...await world.store.release([task])];
+    assert.deepEqual(answers.map(({ verdict, state }) => [verdict, state]), [
+      ["accepted", "cancelled"],
+      ["kept", "cancelled"],
+    ]);
   });
 
   inWorld(open, "another run, or none, is unknown; a joined one is spared when asked", async ({ store }) => {
@@ -165,6 +169,15 @@ function testTake(open: OpenWorld): void {
     assert.equal((await world.store.readHeader("a"))?.taken, true);
   });
 
+  inWorld(open, "what was taken starts anew for another run, and a late acknowledge spares it", async (world) => {
+    const taken = await finished(world, "a", "succeeded");
+    await world.store.take(ada);
+    assert.equal((await world.store.enqueue(ask("a", { nonce: nonce(BOB) }))).verdict, "accepted");
+    assert.ok((await world.store.readHeader("a"))!.fence >= taken.fence);
+    await world.store.acknowledge(ada);
+    assert.equal(await stateOf(world, "a"), "queued");
+  });
+
   inWorld(open, "a live or joined task is read, and deleted by nobody", async (world) => {
     const { store } = world;
     assert.equal(await store.take(ada), null);
@@ -211,6 +224,9 @@ function testLife(open: OpenWorld): void {
     await store.enqueue(ask("b", { resultTtl: 40_000 }));
     await store.cancel({ id: "b" });
     near(await life(keys.record("b")), 40_000);
+    await store.enqueue(ask("c", { resultTtl: 1 }));
+    await store.cancel({ id: "c" });
+    near(await life(keys.record("c")), 30_000);
   });
 
   inWorld(open, "a stored record lives as long as its timeout", async ({ store, life, keys }) => {

@@ -147,6 +147,12 @@ function testEndedFound(open: OpenWorld): void {
     assert.deepEqual(await claimIds(world.store, 1, { names: ["other"] }), ["a"]);
   });
 
+  inWorld(open, "a stored task starts under its own nonce as well", async (world) => {
+    await world.store.put({ ...ask("a"), state: "stored", owner: ADA, outcome: "" });
+    assert.deepEqual(await world.store.enqueue(ask("a")), { verdict: "accepted", state: "queued" });
+    assert.deepEqual(await claimIds(world.store, 1), ["a"]);
+  });
+
   inWorld(open, "a succeeded task answers with its result", async (world) => {
     await finished(world, "a", "succeeded");
     const answer = await world.store.enqueue(ask("a", { nonce: nonce(BOB) }));

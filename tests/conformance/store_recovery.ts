@@ -79,7 +79,7 @@ export function testRecovery(open: OpenWorld): void {
     await world.store.enqueue(ask("a", { timeout: 0 }));
     await crash(world, 4);
     const record = (await world.store.read("a"))!;
-    assert.equal(record.state, "failed");
+    assert.deepEqual([record.state, record.crashes], ["failed", 4]);
     const { body } = decodeOutcome(record.outcome);
     assert.equal(JSON.parse(body.slice(1)).name, "TaskFailedError");
     assert.deepEqual(await claimIds(world.store, 1), []);

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { byteLength, digits, type TaskRecord } from "../../record.ts";
+import { byteLength, digits, NO_FENCE, type TaskRecord } from "../../record.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
 import { promote, recover, startable } from "./memory_recovery.ts";
 import { CLAIM_CHARACTERS, CLAIM_TASKS, firstScore, type Script, STEPS } from "./memory_script.ts";
@@ -35,7 +35,7 @@ export function claim(script: Script, request: ClaimRequest): ClaimAnswer {
   }
   const next = nextIn(script, request.names);
   const found = collect(script, request);
-  const fence = script.fenceAbove(found);
+  const fence = found.length > 0 ? script.fenceAbove(found) : NO_FENCE;
   const tasks = found.map((record) => script.run(record, { owner: request.listener, fence, lease: request.lease }));
   remember(script, request, { sequence: request.sequence, fence, ids: tasks.map(({ id }) => id) });
   const waiting = request.names.filter((name) => script.world.list(script.keys.queue(name)).length > 0);

@@ -16,7 +16,7 @@ export function cancel(script: Script, request: CancelRequest): CancelAnswer {
   if (isEnded(record.state)) return { verdict: "ended", state: record.state };
   if (request.unlessJoined && record.joined) return { verdict: "joined" };
   if (record.state !== "running") {
-    script.end(record, "cancelled");
+    script.endUnowned(record, "cancelled");
     return { verdict: "cancelled" };
   }
   script.rewrite({ ...record, cancelAsked: true });
@@ -57,7 +57,7 @@ function putRecord(script: Script, request: PutRequest, found: TaskRecord | null
     taken: false,
     attempt: state === "stored" ? 0 : 1,
     crashes: 0,
-    since: same && found.state === state ? found.since : script.now,
+    since: script.now,
     fence: found?.fence ?? NO_FENCE,
     owner,
     kind,

@@ -28,10 +28,10 @@ export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer 
   return { verdict: "joined", state, nonce: found.nonce };
 }
 
-/** May a new run start over the record found? Not over a live or succeeded one; `reject` respects any end. */
+/** May a new run start over the record found? Not over a live or succeeded one, unless a reader took it; `reject` respects any end. */
 function isFree(script: Script, found: TaskRecord, ifExists: IfExists): boolean {
   const { state, kind } = found;
-  if (state === "stored" || state === "deleted") return true;
+  if (state === "stored" || state === "deleted" || found.taken) return true;
   // Nobody renews or recovers a local run, so after its deadline nobody will end it either.
   if (isLive(state)) return script.isLate(found) && (state !== "running" || kind === "local");
   return state !== "succeeded" && ifExists === "join";
@@ -70,8 +70,8 @@ function enter(script: Script, request: EnqueueRequest, record: TaskRecord): Enq
     const fence = script.fenceAbove([record]);
     return { verdict: "owned", record: script.run(record, { ...own, fence }) };
   }
-  trim(script, name, TRIMMED);
   const entered = delay > 0 ? script.schedule(record, script.now + delay) : script.queue(record, "tail");
+  trim(script, name, TRIMMED);
   // A delayed task rings too: who sleeps has to learn when it is due.
   script.ring(name);
   return accepted(entered);

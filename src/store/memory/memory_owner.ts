@@ -18,7 +18,6 @@ function asOwner(script: Script, task: Ownership, change: (record: TaskRecord) =
   const record = script.record(task.id);
   if (record === null) return { verdict: "gone", state: null, cancelAsked: false };
   const { state, cancelAsked } = record;
-  if (state === "deleted") return { verdict: "gone", state, cancelAsked };
   if (record.owner !== task.owner || record.fence !== task.fence) return { verdict: "lost", state, cancelAsked };
   if (state !== "running") return { verdict: "kept", state, cancelAsked };
   return { verdict: "accepted", state: change(record).state, cancelAsked };
@@ -92,6 +91,8 @@ export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnsw
     return { verdict: "owned", record };
   }
   if (record.state !== "queued" && record.state !== "scheduled") return refused;
-  if (script.isLate(record)) return { verdict: "refused", state: script.end(record, "expired").state as TaskState };
+  if (script.isLate(record)) {
+    return { verdict: "refused", state: script.endUnowned(record, "expired").state as TaskState };
+  }
   return { verdict: "owned", record: script.run(record, { owner, lease, fence: script.fenceAbove([record]) }) };
 }

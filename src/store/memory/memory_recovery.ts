@@ -52,7 +52,7 @@ export function promote(script: Script, name: string): void {
   for (const id of dueBy(entries, script.now)) {
     const record = script.record(id);
     if (record?.state !== "scheduled" || record.name !== name) entries.delete(id);
-    else if (script.isLate(record)) script.end(record, "expired");
+    else if (script.isLate(record)) script.endUnowned(record, "expired");
     else script.queue(record, "tail");
   }
 }
@@ -64,7 +64,7 @@ export function startable(script: Script, id: string, name: string): TaskRecord 
   const named = record.kind === "foreign" && record.name === "" ? { ...record, name } : record;
   if (named.name !== name) return null;
   if (!script.isLate(named)) return named;
-  script.end(named, "expired");
+  script.endUnowned(named, "expired");
   return null;
 }
 

@@ -33,6 +33,8 @@ export const CRASHES_MAX = 3;
 
 /** Of a tombstone, and of what a `once` reader took and never acknowledged. */
 const GONE_LIFE = 60_000;
+/** No end is forgotten sooner: so long a caller in doubt may repeat its call. */
+const RESULT_LIFE_MIN = 30_000;
 /** Of a task after its deadline: whoever waits for it has long learned that it came too late. */
 const LATE_LIFE = 300_000;
 /** A foreign task does not say how long its result is kept. */
@@ -129,6 +131,11 @@ export class Script {
     return ended;
   }
 
+  /** Ends a task by another's word than its owner's, who has lost it: protocol rule 3. */
+  endUnowned(record: TaskRecord, state: TaskState): TaskRecord {
+    return this.end({ ...record, owner: NO_OWNER }, state);
+  }
+
   /** Writes a record as it is, with the life time of its state. */
   write(record: TaskRecord): TaskRecord {
     const expiresAt = this.#expiryOf(record);
@@ -196,7 +203,7 @@ export class Script {
   /** Expiry only collects garbage: the deadline in the header decides what may still start. */
   #expiryOf({ state, kind, taken, deadline, resultTtl }: TaskRecord): number | undefined {
     if (taken || state === "deleted") return this.now + GONE_LIFE;
-    if (isEnded(state)) return this.now + Math.max(1, resultTtl);
+    if (isEnded(state)) return this.now + Math.max(RESULT_LIFE_MIN, resultTtl);
     if (deadline > 0) return state === "stored" ? deadline : Math.max(deadline, this.now) + LATE_LIFE;
     // Nobody looks after what is in no queue, so it goes by itself.
     return state === "stored" || kind === "local" ? this.now + Math.max(1, resultTtl) : undefined;
