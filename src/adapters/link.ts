@@ -37,10 +37,13 @@ export class Link {
   ): Promise<Link> {
     return new Promise((resolve, reject) => {
       let link: Link | undefined;
+      let failed = false;
       const fail = (reason: unknown): void => {
         cancel();
         if (link) return link.end(reason);
-        reject(reason); // First, since the client may report its own end while it is being destroyed.
+        if (failed) return; // A client may report its own end while it is being destroyed.
+        failed = true;
+        reject(reason);
         wire.destroy();
       };
       const wire = dialer.open(fail);
