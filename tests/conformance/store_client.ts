@@ -113,6 +113,15 @@ function testPut(open: OpenWorld): void {
     assert.equal((await world.store.put(localTask(other))).verdict, "written");
   });
 
+  inWorld(open, "the owner of the run before a local one has lost it", async ({ store }) => {
+    const answer = await store.enqueue(ask("a", { ownIfUnattended: { owner: ADA, lease: 1_000 } }));
+    assert.equal(answer.verdict, "owned");
+    if (answer.verdict !== "owned") return;
+    await store.fail(own(answer.record), { state: "failed", outcome: "\n!{}" });
+    await store.put(localTask({ nonce: nonce(ADA, 2) }));
+    assert.equal((await store.complete(own(answer.record), "\njson=1")).verdict, "lost");
+  });
+
   inWorld(open, "a stored task is stored again, and is in no queue", async ({ store, hints }) => {
     for (const params of ["json=1", "json=2"]) {
       const answer = await store.put(localTask({ kind: "enqueued", state: "stored", params }));

@@ -209,6 +209,14 @@ function testUnattended(open: OpenWorld): void {
     assert.equal((await store.complete(own(answer.record), "\n")).verdict, "lost");
   });
 
+  inWorld(open, "the same call again renews the lease that it brought", async ({ store, advance }) => {
+    for (let copy = 0; copy < 3; copy++) {
+      assert.equal((await store.enqueue(ask("a", mine))).verdict, "owned");
+      await advance(LEASE - 1);
+    }
+    assert.deepEqual(await claimIds(store, 1), []);
+  });
+
   inWorld(open, "somebody listens: it is queued", async ({ store, advance }) => {
     await store.markListened(["greet"], ONE, 5_000);
     assert.deepEqual(await store.enqueue(ask("a", mine)), { verdict: "accepted", state: "queued" });

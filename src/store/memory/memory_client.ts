@@ -58,7 +58,7 @@ function putRecord(script: Script, request: PutRequest, found: TaskRecord | null
     attempt: state === "stored" ? 0 : 1,
     crashes: 0,
     since: script.now,
-    fence: found?.fence ?? NO_FENCE,
+    fence: fenceOf(script, same, found),
     owner,
     kind,
     maxAttempts: 1,
@@ -66,6 +66,12 @@ function putRecord(script: Script, request: PutRequest, found: TaskRecord | null
     resultTtl,
     nonce,
   };
+}
+
+/** Another run gets another fence: the owner of the one before may be the same client, and late. */
+function fenceOf(script: Script, same: boolean, found: TaskRecord | null): string {
+  if (found === null) return NO_FENCE;
+  return same ? found.fence : script.fenceAbove([found]);
 }
 
 /** Marks an ended record as taken by a reader, who stands in the place of the owner from then on. */
