@@ -40,7 +40,7 @@ const LATE_LIFE = 300_000;
 /** A foreign task does not say how long its result is kept. */
 const FOREIGN_RESULT_LIFE = 300_000;
 /** The nonce of a task whose producer has no client id. */
-export const FOREIGN_NONCE = "foreign     00000000";
+const FOREIGN_NONCE = "foreign     00000000";
 
 /** Is this the state of a task that waits or runs? */
 export function isLive(state: TaskHeader["state"]): boolean {
