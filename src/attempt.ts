@@ -146,7 +146,7 @@ function taskOf({ record, context, controller, progress }: Run, left: number): R
     totalProgress: progress.last?.total ?? null,
     updateProgressTime: progress.last?.updatedAt ?? null,
     signal: controller.signal,
-    now: clock.now,
+    now: () => clock.now(),
     report: (latest) => progress.report(latest),
     save: ({ result }) => progress.save(result === undefined ? "" : resultBody(record, context, result)),
   });

@@ -180,7 +180,7 @@ export class Leases {
     for (const entry of this.#entries.values()) due = Math.min(due, entry.until);
     this.#due = due;
     const { clock } = this.#options;
-    this.#cancelTimer = clock.after(Math.max(0, due - clock.monotonic()), () => this.#tick());
+    this.#cancelTimer = clock.after(Math.max(0, Math.ceil(due - clock.monotonic())), () => this.#tick());
   }
 
   #disarm(): void {
