@@ -13,7 +13,7 @@ describe("an ioredis client that the caller has", () => {
   it("lends its settings, and is left alone", async () => {
     const server = await startRedis({ password: "secret" });
     const own = new Redis(`${server.url}/2`, { keyPrefix: "app:", maxRetriesPerRequest: 3 });
-    const redis = await connect(own as unknown as IoredisClient);
+    const redis = await connect(own);
     assert.deepEqual(await redis.exec([["SET", "k", "v"], ["GET", "k"]]), ["OK", "v"]);
     assert.equal(await server.cli("-n", "2", "GET", "k"), "v", "no prefix, the same database");
     let message = "";
