@@ -24,7 +24,10 @@ interface Entry {
 /** Hears the messages of one channel. */
 type Hearer = (ids: readonly string[]) => void;
 
-/** Waits for a token on one of its bells. */
+/**
+ * Waits for a token on one of its bells.
+ * @internal
+ */
 export interface BellWaiter {
   /** The keys of the bells. */
   readonly bells: readonly string[];
@@ -62,7 +65,10 @@ export class MemoryRedis {
     this.#waiters.clear();
   }
 
-  /** Forgets what has expired by `now`: called by each verb before it looks at anything. */
+  /**
+   * Forgets what has expired by `now`: called by each verb before it looks at anything.
+   * @internal
+   */
   sweep(now: number): void {
     if (this.#entries.size < this.#sweepAt) return;
     for (const key of [...this.#entries.keys()]) {
@@ -72,58 +78,88 @@ export class MemoryRedis {
     this.#sweepAt = Math.max(SWEEP_MIN, this.#entries.size * 2);
   }
 
-  /** The string under a key, or null. */
+  /**
+   * The string under a key, or null.
+   * @internal
+   */
   get(key: string, now: number): string | null {
     const value = this.#find(key, now)?.value;
     return typeof value === "string" ? value : null;
   }
 
-  /** Writes a string that expires at `expiresAt` (epoch milliseconds), or never. */
+  /**
+   * Writes a string that expires at `expiresAt` (epoch milliseconds), or never.
+   * @internal
+   */
   set(key: string, value: string, expiresAt?: number): void {
     this.#entries.set(key, { value, expiresAt });
   }
 
-  /** Deletes a key. */
+  /**
+   * Deletes a key.
+   * @internal
+   */
   delete(key: string): void {
     this.#entries.delete(key);
   }
 
-  /** Lets a key expire at `expiresAt`, or never. */
+  /**
+   * Lets a key expire at `expiresAt`, or never.
+   * @internal
+   */
   expire(key: string, expiresAt: number | undefined): void {
     const entry = this.#entries.get(key);
     if (entry) entry.expiresAt = expiresAt;
   }
 
-  /** When a key expires: epoch milliseconds, `undefined` for never, null when there is no such key. */
+  /**
+   * When a key expires: epoch milliseconds, `undefined` for never, null when there is no such key.
+   * @internal
+   */
   expiresAt(key: string, now: number): number | undefined | null {
     const entry = this.#find(key, now);
     return entry ? entry.expiresAt : null;
   }
 
-  /** The list under a key, to be changed in place; an absent one is made. */
+  /**
+   * The list under a key, to be changed in place; an absent one is made.
+   * @internal
+   */
   list(key: string): string[] {
     return this.#collection(key, Array.isArray, () => []);
   }
 
-  /** The sorted set under a key, to be changed in place; an absent one is made. */
+  /**
+   * The sorted set under a key, to be changed in place; an absent one is made.
+   * @internal
+   */
   sorted(key: string): Map<string, number> {
     return this.#collection(key, (value) => value instanceof Map, () => new Map<string, number>());
   }
 
-  /** The set under a key, to be changed in place; an absent one is made. */
+  /**
+   * The set under a key, to be changed in place; an absent one is made.
+   * @internal
+   */
   members(key: string, now: number): Set<string> {
     this.#find(key, now);
     return this.#collection(key, (value) => value instanceof Set, () => new Set<string>());
   }
 
-  /** Sends ids to everybody who hears the channel; they come after the present call, as from a server. */
+  /**
+   * Sends ids to everybody who hears the channel; they come after the present call, as from a server.
+   * @internal
+   */
   publish(channel: string, ids: readonly string[]): void {
     const hearers = this.#hearers.get(channel);
     if (!hearers) return;
     for (const hear of hearers) queueMicrotask(() => hearers.has(hear) && hear(ids));
   }
 
-  /** Hears a channel until closed. */
+  /**
+   * Hears a channel until closed.
+   * @internal
+   */
   subscribe(channel: string, onIds: Hearer): Subscription {
     const hearers = this.#hearers.get(channel) ?? new Set<Hearer>();
     this.#hearers.set(channel, hearers);
@@ -137,7 +173,10 @@ export class MemoryRedis {
     };
   }
 
-  /** Wakes whoever has waited longest for this bell, or leaves a token for the next who looks. */
+  /**
+   * Wakes whoever has waited longest for this bell, or leaves a token for the next who looks.
+   * @internal
+   */
   ring(bell: string): void {
     for (const waiter of this.#waiters) {
       if (!waiter.bells.includes(bell)) continue;
@@ -148,12 +187,18 @@ export class MemoryRedis {
     if (tokens.length < BELL_TOKENS) tokens.push("1");
   }
 
-  /** Takes a token of the first of these bells that has one. */
+  /**
+   * Takes a token of the first of these bells that has one.
+   * @internal
+   */
   takeToken(bells: readonly string[]): string | null {
     return bells.find((key) => this.list(key).pop() !== undefined) ?? null;
   }
 
-  /** Waits for a token; the answer ends the waiting. */
+  /**
+   * Waits for a token; the answer ends the waiting.
+   * @internal
+   */
   awaitBell(waiter: BellWaiter): () => void {
     this.#waiters.add(waiter);
     return () => void this.#waiters.delete(waiter);
