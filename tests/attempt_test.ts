@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { type AttemptContext, startAttempt } from "../src/attempt.ts";
+import { systemClock } from "../src/clock.ts";
+import { LeaseLostError, ListenerStoppedError, TaskTimeoutError } from "../src/errors.ts";
+import { Leases } from "../src/leases.ts";
+import { decodeOutcome } from "../src/outcome.ts";
+import type { TaskRecord } from "../src/record.ts";
+import { decodeError } from "../src/remote_error.ts";
+import { jsonSerializer } from "../src/serializer.ts";
+import type { EnqueueRequest, Store } from "../src/store/store.ts";
+import { handlerFor, type RedisTask, type TaskFns } from "../src/task.ts";
+import { deferred, enqueue, never, openMemory, withVerbs } from "./support/listening.ts";
+import { within } from "./support/wait.ts";
+
+const owner = "owner0000000";
+let sequence = 0;
+
+describe("startAttempt", () => {
+  const { world, store } = openMemory();
+  const all: Leases[] = [];
+  before(() => void (sequence = 0));
+  after(() => {
+    for (const leases of all) leases.close();
+    world.close();
+  });
+
+  async function claim(id: string, params: unknown, change: Partial<EnqueueRequest> = {}): Promise<TaskRecord> {
+    await enqueue(store, id, params, change);
+    sequence += 1;
+    const { tasks } = await store.claim({ listener: owner, sequence, free: 1, lease: 30_000, names: ["work"] });
+    return tasks[0]!;
+  }
+
+  async function start(id: string, taskFn: TaskFns, change: Partial<EnqueueRequest & AttemptContext> = {}) {
+    const from = systemClock.monotonic();
+    const record = await claim(id, { n: 1 }, change);
+    const leases = new Leases({ store, owner, lease: 30_000, clock: systemClock });
+    all.push(leases);
+    const context = {
+      ...{ store, owner, clock: systemClock, leases, serializer: jsonSerializer, log: () => {} },
+      serializers: new Map([["json", jsonSerializer]]),
+      handlerOf: (name: string) => handlerFor(taskFn, name),
+      ...change,
+    };
+    return { record, leases, attempt: startAttempt(record, context, from) };
+  }
+
+  async function errorOf(id: string): Promise<Error> {
+    const record = await store.read(id);
+    assert.equal(record?.state, "failed");
+    return decodeError(decodeOutcome(record.outcome).body);
+  }
+
+  it("stores what the handler returned and lets the lease go", async () => {
+    const { attempt, leases } = await start("ok", (task: RedisTask<{ n: number }>) => task.params.n + task.attempt);
+    assert.deepEqual(await attempt.settled, { state: "succeeded", value: 2 });
+    assert.equal((await attempt.written)?.verdict, "accepted");
+    assert.equal(leases.size, 0);
+    const record = await store.read("ok");
+    assert.equal(record?.state, "succeeded");
+    assert.equal(decodeOutcome(record.outcome).body, "json=2");
+  });
+
+  it("stores an error with its class, and one for what is no error", async () => {
+    const type = await start("type", () => Promise.reject(new RangeError("r")));
+    await type.attempt.written;
+    assert.ok((await errorOf("type")) instanceof RangeError);
+    const text = await start("text", () => Promise.reject("text"));
+    await text.attempt.written;
+    assert.equal((await errorOf("text")).cause, "text");
+  });
+
+  it("fails at once what cannot run or be stored", async () => {
+    const cycle: Record<string, unknown> = {};
+    cycle.self = cycle;
+    const cases: [string, TaskFns, Partial<EnqueueRequest & AttemptContext>, RegExp][] = [
+      ["no-handler", {}, {}, /no handler for "work"/],
+      ["no-codec", () => 1, { params: "cbor=x" }, /no serializer named "cbor"/],
+      ["bad-json", () => 1, { params: "json={" }, /Cannot read the params/],
+      ["cycle", () => cycle, {}, /Cannot serialize the result of task cycle/],
+      ["large", () => "x".repeat(100), { resultLimit: 64 }, /107 bytes are more than the limit of 64/],
+    ];
+    for (const [id, taskFn, change, message] of cases) {
+      const { attempt } = await start(id, taskFn, change);
+      assert.equal((await attempt.settled).state, "failed", id);
+      assert.equal((await attempt.written)?.verdict, "accepted", id);
+      assert.match((await errorOf(id)).message, message);
+    }
+  });
+
+  it("never rewrites params, whatever the handler does to them", async () => {
+    const { attempt, record } = await start("mutate", (task: RedisTask<{ n?: number }>) => {
+      delete task.params.n;
+      task.params = {};
+    });
+    await attempt.written;
+    assert.equal((await store.read("mutate"))?.params, record.params);
+  });
+
+  it("writes progress without slowing the handler, the latest with the outcome", async () => {
+    let writes = 0;
+    const counting = withVerbs(store, { progress: (...call) => (writes += 1, store.progress(...call)) });
+    const { attempt } = await start("progress", async (task: RedisTask) => {
+      for (let step = 1; step <= 500; step += 1) await task.update(step, 500);
+    }, { store: counting } as Partial<AttemptContext>);
+    await attempt.written;
+    assert.ok(writes >= 1 && writes < 20, `${writes} writes`);
+    const { progress } = decodeOutcome((await store.read("progress"))!.outcome);
+    assert.deepEqual([progress?.current, progress?.total], [500, 500]);
+  });
+
+  it("writes nothing of a handler that calls back after its end", async () => {
+    let task!: RedisTask;
+    const { attempt } = await start("late", (given: RedisTask) => void (task = given));
+    await attempt.written;
+    await task.update(1, 2);
+    void task.save(); // not awaited on purpose: its rejection must not end the process
+    await assert.rejects(task.save(), LeaseLostError);
+    assert.equal(decodeOutcome((await store.read("late"))!.outcome).progress, null);
+  });
+
+  it("expires at the deadline a handler that never settles, without a leak to the process", async () => {
+    let task!: RedisTask;
+    const { attempt } = await start("never", (given: RedisTask) => (task = given, never()), { timeout: 50 });
+    assert.equal((await within(attempt.settled, "the deadline")).state, "expired");
+    void task.update(1, 2); // as careless handlers do
+    await assert.rejects(task.update(1, 2), TaskTimeoutError);
+    await attempt.written;
+    assert.equal((await store.read("never"))?.state, "expired");
+  });
+
+  it("writes nothing when it is abandoned", async () => {
+    const { attempt } = await start("abandon", () => never());
+    attempt.controller.abort(new ListenerStoppedError("stop"));
+    assert.equal((await attempt.settled).state, "abandoned");
+    assert.equal(await attempt.written, null);
+    assert.equal((await store.read("abandon"))?.state, "running");
+  });
+
+  it("settles before the store has answered, and survives a log that throws", async () => {
+    const gate = deferred();
+    const slow = withVerbs(store, { fail: (...call) => gate.promise.then(() => store.fail(...call)) });
+    const log = () => {
+      throw new Error("log");
+    };
+    const { attempt, leases } = await start("slow", () => Promise.reject(new Error("e")), {
+      ...{ store: slow, log, kind: "enqueued" },
+    } as Partial<AttemptContext>);
+    assert.equal((await attempt.settled).state, "failed");
+    assert.equal(leases.size, 1);
+    gate.resolve();
+    assert.equal((await attempt.written)?.verdict, "accepted");
+  });
+});
