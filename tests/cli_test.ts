@@ -10,7 +10,7 @@ const TASKS = fixture("cli_tasks.ts");
 /** Starting a runtime three times over on a busy machine takes its time. */
 const SLOW = { timeout: 90_000 };
 
-describe("errand, without Redis", SLOW, () => {
+describe("errand, without Redis", () => {
   it("suggests the command and the flag that was meant, with exit code 2", SLOW, async () => {
     const [command, flag] = await Promise.all([runCli(["lisen", "x"]), runCli(["query", "add", "--tiemout", "1s"])]);
     assert.match(command.stderr, /did you mean `listen`\?/);
@@ -64,7 +64,7 @@ describe("errand, without Redis", SLOW, () => {
   });
 });
 
-describe("errand, with Redis", SLOW, () => {
+describe("errand, with Redis", () => {
   let redis: RedisServer;
   const running: RunningCli[] = [];
   before(async () => void (redis = await startRedis({ password: SECRET })));
@@ -179,7 +179,7 @@ describe("errand, with Redis", SLOW, () => {
   });
 });
 
-describe("errand demo", SLOW, () => {
+describe("errand demo", () => {
   it("shows everything and ends by itself within a minute, with exit code 0", SLOW, async () => {
     const demo = await within(runCli(["demo"]), "the demo ends", 60_000);
     assert.equal(demo.code, 0, demo.stderr + demo.stdout);
@@ -189,6 +189,13 @@ describe("errand demo", SLOW, () => {
     assert.match(demo.stdout, /RangeError: Cannot divide by 0/);
     assert.match(demo.stdout, /finished by the other listener/);
     assert.match(demo.stdout, /Done in/);
+  });
+
+  it("shows the memory store, and says so, where there is no redis-server", SLOW, async () => {
+    const demo = await within(runCli(["demo"], { PATH: "/nowhere" }), "the demo ends", 60_000);
+    assert.equal(demo.code, 0, demo.stderr + demo.stdout);
+    assert.match(demo.stdout, /there is no redis-server here, so this shows the memory store/);
+    assert.match(demo.stdout, /left out: the memory store has no other processes/);
   });
 
   it("ends every process that it started when it is interrupted", SLOW, async () => {

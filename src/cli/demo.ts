@@ -14,7 +14,7 @@ import { buildCommand, type Command } from "@stricli/core";
 import { type Child, Children, pathOf } from "./children.ts";
 import { type CliContext, withQueue } from "./context.ts";
 import { DemoStory } from "./demo_story.ts";
-import demoTasks from "./demo_worker.ts";
+import demoTasks, { DEMO_LISTENER } from "./demo_worker.ts";
 import { CliError, EXIT, exitCodeHelp } from "./exit_codes.ts";
 import { colorsFor } from "./output.ts";
 import { type PrivateRedis, startPrivateRedis } from "./private_redis.ts";
@@ -94,8 +94,9 @@ async function startListeners(children: Children, url: string): Promise<readonly
   const cli = new URL(`../../cli.${extension}`, import.meta.url);
   const worker = pathOf(new URL(`./demo_worker.${extension}`, import.meta.url));
   const durations = ["--lease", `${LEASE_MS}ms`, "--interval", `${INTERVAL_MS}ms`, "--grace", "1s"];
-  const args = ["listen", worker, "--prefix", PREFIX, "--workers", "4", ...durations];
-  const listeners = [1, 2].map(() => children.startModule(cli, args, { REDIS_URL: url }));
+  const args = ["listen", worker, "--prefix", PREFIX, "--workers", "2", ...durations];
+  const env = { REDIS_URL: url, [DEMO_LISTENER]: "1" };
+  const listeners = [1, 2].map(() => children.startModule(cli, args, env));
   await Promise.all(listeners.map((listener) => listener.matches(/listening to/)));
   return listeners;
 }

@@ -118,7 +118,7 @@ export class DemoStory {
     const answer = this.#render(queue, view, "long-picture", 30);
     answer.catch(() => {}); // It is awaited below; until then a failure must not count as unhandled.
     const victim = await Promise.any(
-      listeners.map((child) => child.matches(/began long-picture in/).then(() => child)),
+      listeners.map((child) => child.matches(/began long-picture/).then(() => child)),
     );
     const halfway = async (): Promise<boolean> => ((await queue.getTask("long-picture"))?.currentProgress ?? 0) >= 10;
     while (!await halfway()) await new Promise((resolve) => setTimeout(resolve, 50));

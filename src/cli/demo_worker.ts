@@ -8,6 +8,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import process from "node:process";
 import type { RedisTask } from "../task.ts";
 
+/** Set in the listener processes of the demo: there a task says that it began, so that the demo knows whom to kill. */
+export const DEMO_LISTENER = "ERRAND_DEMO_LISTENER";
+
 /** Steps that take time: how many, and how long each, in milliseconds. */
 export interface Steps {
   readonly steps: number;
@@ -22,7 +25,7 @@ export interface Place {
 
 /** Does its steps and says after each how far it is. */
 async function render(task: RedisTask<Steps>): Promise<Place> {
-  console.log(`began ${task.id} in ${process.pid}.`);
+  if (process.env[DEMO_LISTENER]) console.log(`began ${task.id}`);
   for (let step = 1; step <= task.params.steps; step++) {
     await sleep(task.params.stepMs, undefined, { signal: task.signal });
     await task.update(step, task.params.steps);
