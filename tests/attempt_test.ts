@@ -8,7 +8,7 @@ import { decodeOutcome } from "../src/outcome.ts";
 import type { TaskRecord } from "../src/record.ts";
 import { decodeError } from "../src/remote_error.ts";
 import { jsonSerializer } from "../src/serializer.ts";
-import type { EnqueueRequest, Store } from "../src/store/store.ts";
+import type { EnqueueRequest } from "../src/store/store.ts";
 import { handlerFor, type RedisTask, type TaskFns } from "../src/task.ts";
 import { deferred, enqueue, never, openMemory, withVerbs } from "./support/listening.ts";
 import { within } from "./support/wait.ts";
