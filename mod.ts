@@ -22,7 +22,10 @@
  *
  * @module
  */
-export { connect } from "./src/adapters/connect.ts";
+export type { BunRedisClient } from "./src/adapters/bun.ts";
+export { connect, type ConnectOptions } from "./src/adapters/connect.ts";
+export type { IoredisClient } from "./src/adapters/ioredis.ts";
+export type { DialOptions } from "./src/adapters/wire.ts";
 export type { Clock } from "./src/clock.ts";
 export {
   ConnectionLostError,
@@ -43,7 +46,7 @@ export type { Progress } from "./src/outcome.ts";
 export { TaskExecutePolicy } from "./src/policy.ts";
 export type { BlockingConnection, Command, RedisPort, RedisReplyError, Reply, Subscription } from "./src/port/redis.ts";
 export { RedisTaskQueue } from "./src/queue.ts";
-export type { ParamsOf, ResultOf } from "./src/queue_types.ts";
+export type { FnOf, ParamsOf, ResultOf } from "./src/queue_types.ts";
 export type { Random } from "./src/random.ts";
 export { jsonSerializer, type Serializer } from "./src/serializer.ts";
 export { MemoryRedis } from "./src/store/memory/memory_redis.ts";

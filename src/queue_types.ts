@@ -5,26 +5,22 @@
  */
 import type { RedisTask, TaskFns } from "./task.ts";
 
-/** The function that does tasks of this name, as far as the types know. */
-type FnOf<Fns, Name extends string> = Fns extends (...args: never) => unknown ? Fns
+/**
+ * The type of the function that does tasks of this name; `never` when nothing is known of it. That nothing is known of
+ * any function is asked first, so that a queue of known functions can stand where any queue may.
+ */
+export type FnOf<Fns extends TaskFns, Name extends string> = [TaskFns] extends [Fns] ? never
+  : Fns extends (...args: never) => unknown ? Fns
   : Name extends keyof Fns ? Fns[Name]
   : never;
 
-/** A type that nothing is known of: `never` would refuse every value. */
-type Known<Type> = [Type] extends [never] ? unknown : Type;
-
-/** Nothing is known of the functions. Asked first, so that a queue of known functions can stand where any queue may. */
-type IsAny<Fns> = [TaskFns] extends [Fns] ? true : false;
-
 /** What a task of this name takes; `unknown` for a name without a function. */
-export type ParamsOf<Fns extends TaskFns, Name extends string> = IsAny<Fns> extends true ? unknown : Known<
-  FnOf<Fns, Name> extends (task: infer Task) => unknown ? (Task extends RedisTask<infer Params> ? Params : unknown)
-    : unknown
->;
+export type ParamsOf<Fns extends TaskFns, Name extends string> = [FnOf<Fns, Name>] extends [never] ? unknown
+  : FnOf<Fns, Name> extends (task: RedisTask<infer Params>) => unknown ? ([Params] extends [never] ? unknown : Params)
+  : unknown;
 
 /** What a task of this name gives; `unknown` for a name without a function. */
-export type ResultOf<Fns extends TaskFns, Name extends string> = IsAny<Fns> extends true ? unknown
-  : [FnOf<Fns, Name>] extends [never] ? unknown
+export type ResultOf<Fns extends TaskFns, Name extends string> = [FnOf<Fns, Name>] extends [never] ? unknown
   : FnOf<Fns, Name> extends (...args: never) => infer Result ? Awaited<Result>
   : unknown;
 
