@@ -40,7 +40,7 @@ function findTests(filters) {
   return files.sort();
 }
 
-/** Runs a command with its output in a file; resolves to what ended it. A whole process group is ended at the limit. */
+/** Runs a command with its output in a file; resolves to what ended it. Ends its process group. */
 function runLimited(command, output, limit) {
   const [program, ...args] = command;
   const PATH = [join(ROOT, "tools", "node_modules", ".bin"), process.env.PATH]
@@ -51,7 +51,8 @@ function runLimited(command, output, limit) {
     const child = spawn(program, args, { cwd: ROOT, env, stdio: ["ignore", log, log], detached: true });
     const stop = () => endGroup(child.pid);
     const timer = setTimeout(() => (stop(), resolve(`did not end within ${limit} s`)), limit * 1000);
-    const settle = (reason) => (clearTimeout(timer), process.off("exit", stop), resolve(reason));
+    // The group is ended in any case: a test file that was stopped half way leaves its servers behind.
+    const settle = (reason) => (clearTimeout(timer), process.off("exit", stop), stop(), resolve(reason));
     process.once("exit", stop);
     child.once("error", (error) => settle(`could not be started: ${error.message}`));
     child.once("exit", (code, signal) => settle(code === 0 ? null : `ended with ${signal ?? `exit code ${code}`}`));
