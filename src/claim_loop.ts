@@ -156,7 +156,8 @@ export class ClaimLoop {
     }
     for (const record of mine.tasks) start(record, mine.from, claimed.claimedAt);
     for (const name of more) rota.want(name);
-    if (tasks.length < free) return more.length > 0;
+    // A repeated claim may have been answered by its replay, which knows only what it gave us before.
+    if (tasks.length < free) return more.length > 0 || claimed.from > claimed.claimedAt;
     for (const { name } of tasks) rota.want(name);
     return true;
   }

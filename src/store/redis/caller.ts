@@ -26,6 +26,7 @@ end
 if state ~= "1" and state ~= "2" then return { "r", state } end
 if isLate(r) then
   finish(id, r, "7", NO_OWNER)
+  if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
   sendTold()
   return { "r", "7" }
 end
@@ -86,7 +87,7 @@ if r then
   local isMine = sub(r, 80, 99) == nonce
   if isMine and not mayRewrite(r, old) then return { "c", old } end
   if not isMine and not (old == "0" or old == "8" or (old >= "4" and kind == "l")) then return { "c", old } end
-  fence = sub(r, 25, 40)
+  fence = isMine and sub(r, 25, 40) or newFence(tonumber(sub(r, 25, 40)))
   if isMine and old ~= "8" then flags = sub(r, 3, 5) end
 end
 local ttl = tonumber(ARGV[9])

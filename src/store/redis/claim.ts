@@ -15,7 +15,7 @@
 import { digits } from "../../record.ts";
 import type { Reply } from "../../port/redis.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
-import { recordOf } from "./answers.ts";
+import { claimedRecord } from "./answers.ts";
 import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
@@ -167,6 +167,6 @@ export function claimWords(request: ClaimRequest): string[] {
 export function claimAnswer(reply: Reply): ClaimAnswer {
   const [nextIn, more, ...pairs] = reply as [string, string[], ...string[]];
   const tasks = [];
-  for (let i = 0; i < pairs.length; i += 2) tasks.push(recordOf(pairs[i]!, pairs[i + 1]!));
+  for (let i = 0; i < pairs.length; i += 2) tasks.push(claimedRecord(pairs[i]!, pairs[i + 1]!));
   return { tasks, more, nextIn: nextIn === "-1" ? null : Number(nextIn) };
 }

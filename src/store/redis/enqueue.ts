@@ -9,7 +9,7 @@ import type { TaskState } from "../../errors.ts";
 import { decodeRecord, digits, encodeBody, kindLetter } from "../../record.ts";
 import type { Reply } from "../../port/redis.ts";
 import type { EnqueueAnswer, EnqueueRequest } from "../store.ts";
-import { defineScript, type Script } from "./script.ts";
+import { defineScript, RECOVERY, type Script } from "./script.ts";
 import { stateOf } from "./answers.ts";
 
 /**
@@ -23,14 +23,14 @@ import { stateOf } from "./answers.ts";
  */
 export const enqueueScript: Script = defineScript(
   "enqueue",
-  String.raw`
+  RECOVERY + String.raw`
 local WIDTH = 12
 local ids, names, written = {}, {}, {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
 local records = recordsOf(ids)
 
 local function isUnattended(task)
-  return task.owner ~= "" and call("ZCOUNT", place("listen", task.name), "(" .. int(ms), "+inf") == 0
+  return task.owner ~= "" and task.delay == 0 and call("ZCOUNT", place("listen", task.name), "(" .. int(ms), "+inf") == 0
 end
 
 -- Where a new task waits (or runs): first the place, then the record. An error object when memory is full.
@@ -92,8 +92,23 @@ local function again(task, r)
   local state = sub(r, 2, 2)
   if state == "8" then return { "d" } end
   if state >= "4" then return { "e", r } end
-  if state == "3" and task.owner ~= "" and sub(r, 41, 52) == task.owner then return { "o", r } end
+  if state == "3" and task.owner ~= "" and sub(r, 41, 52) == task.owner then
+    call("ZADD", place("lease", nameOf(r)), int(ms + task.lease), task.id)
+    outlive(task.id, r, task.lease)
+    return { "o", r }
+  end
   return { "a", state }
+end
+
+-- A running task whose lease is over is taken back here too: with no listener nobody else would.
+local function recovered(task, r)
+  if sub(r, 2, 2) ~= "3" then return r end
+  local name = nameOf(r)
+  local score = call("ZSCORE", place("lease", name), task.id)
+  if not score or tonumber(score) > ms or (sub(r, 80, 99) == task.nonce and sub(r, 41, 52) == task.owner) then return r end
+  takeBack(task.id, r, name)
+  call("ZREM", place("lease", name), task.id)
+  return call("GET", recordKey(task.id))
 end
 
 local function enqueue(task, r)
@@ -102,8 +117,9 @@ local function enqueue(task, r)
     if task.ifExists == "r" then return start(task, nil) end
     return { "c", "(a record without header)" }
   end
+  r = recovered(task, r)
   local state = sub(r, 2, 2)
-  if sub(r, 80, 99) == task.nonce then return again(task, r) end
+  if sub(r, 80, 99) == task.nonce and state ~= "0" then return again(task, r) end
   local isFree = state == "0" or state == "8" or (state >= "5" and task.ifExists == "j") or
     sub(r, 5, 5) == "1" or ((state <= "2" or sub(r, 53, 53) == "l") and isLate(r))
   if isFree or task.ifExists == "r" then return start(task, r) end

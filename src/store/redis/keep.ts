@@ -79,10 +79,10 @@ local records = recordsOf(ids)
 
 local function release(id, r, name)
   if sub(r, 3, 3) == "1" then
-    finish(id, r, "6", NO_OWNER)
+    finish(id, r, "6", sub(r, 41, 52))
     return "6"
   elseif isLate(r) then
-    finish(id, r, "7", NO_OWNER)
+    finish(id, r, "7", sub(r, 41, 52))
     return "7"
   end
   call("LPUSH", place("queue", name), id)

@@ -120,12 +120,11 @@ end
 -- One running task whose lease is over: the owner is cleared on every way out.
 local function takeBack(id, r, name)
   local crashes = sub(r, 9, 11) + 1
+  r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
   if sub(r, 3, 3) == "1" then finish(id, r, "6", NO_OWNER)
   elseif isLate(r) then finish(id, r, "7", NO_OWNER)
   elseif crashes > CRASHES_MAX then
-    local outcome = sub(r, bodyEnd(r) + 1)
-    local head = string.match(outcome, "^[^\n]*") or ""
-    r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
+    local head = string.match(sub(r, bodyEnd(r) + 1), "^[^\n]*") or ""
     finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
   elseif crashes == 1 then requeue(id, r, name, crashes, "2")
   else requeue(id, r, name, crashes, "1") end
