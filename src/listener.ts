@@ -45,6 +45,8 @@ export interface ListenerContext extends Omit<AttemptContext, "owner" | "leases"
   readonly lease: number;
   /** How long running tasks may go on after the stop. */
   readonly grace: number;
+  /** Ends the grace at once. */
+  readonly hurry?: AbortSignal;
   readonly random: Random;
 }
 
@@ -120,8 +122,8 @@ export class Listener {
   }
 
   async #stop(loop: Promise<void>): Promise<void> {
-    const { grace, clock } = this.#context;
-    await settledWithin(Promise.all([loop, this.#slots.idle()]), grace, clock);
+    const { grace, clock, hurry = new AbortController().signal } = this.#context;
+    await settledWithin(untilAborted(Promise.all([loop, this.#slots.idle()]), hurry), grace, clock);
     const left = this.#slots.running;
     for (const { controller, ownership } of left) {
       const reason = `Cannot finish task ${ownership.id} here: the listener stops`;

@@ -70,6 +70,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   readonly #desk: TaskDesk;
   readonly #listeners = new Set<Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #hurry = new AbortController();
 
   /** Makes a queue; nothing is sent. Throws `TypeError` or `RangeError` for a wrong prefix or option. */
   constructor(redis: RedisConnection, prefix: string, options: QueueOptions<Fns> = {}) {
@@ -149,21 +150,12 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     for (const name of list) this.#checkHandler(name);
     const { attemptTimeout, interval, lease, log, clock, random, serializer, serializers, taskFn } = this.#settings;
     const listener = new Listener({
-      ...{
-        store: this.#store,
-        clock,
-        random,
-        serializer,
-        serializers,
-        log,
-        names: list,
-        workers,
-        interval,
-        lease,
-        grace,
-      },
-      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
+      store: this.#store,
+      names: list,
       handlerOf: (name) => handlerFor(taskFn, name),
+      hurry: this.#hurry.signal,
+      ...{ workers, grace, interval, lease, clock, random, log, serializer, serializers },
+      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
     const signals = [this.#closing.signal, ...options.signal ? [options.signal] : []];
     const run = listener.run(AbortSignal.any(signals)).finally(() => this.#listeners.delete(run));
@@ -239,9 +231,13 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     return verdict === "cancelled" || verdict === "asked";
   }
 
-  /** Stops the listeners of this queue, ends its waits, and resolves when they have stopped. The connection stays open. */
-  async close(): Promise<void> {
+  /**
+   * Stops the listeners of this queue, ends its waits, and resolves when they have stopped. The connection stays open.
+   * `atOnce`: running tasks have no grace, they are given back now. @default false
+   */
+  async close(options: { readonly atOnce?: boolean } = {}): Promise<void> {
     this.#closing.abort();
+    if (options.atOnce) this.#hurry.abort();
     await Promise.allSettled([...this.#listeners]);
     this.#calls.close();
   }

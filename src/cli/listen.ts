@@ -90,7 +90,7 @@ async function listen(this: CliContext, flags: ListenFlags, module: string): Pro
     shutdown.configure({
       message: `stopping: running tasks have ${grace / 1_000} s to end; once more to stop at once`,
       drain: grace + FAULT_MARGIN_MS,
-      urgent: () => queue.close(),
+      urgent: () => queue.close({ atOnce: true }),
     });
     const shown = `${names.join(", ")} with ${workers} worker${workers === 1 ? "" : "s"} at ${
       redactUrls(urlOf(flags))
