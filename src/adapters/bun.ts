@@ -11,12 +11,19 @@ import type { Dialer, DialOptions, Wire } from "./wire.ts";
 
 /** What errand uses of a `Bun.RedisClient`. */
 export interface BunRedisClient {
+  /** Called when it is connected. */
   onconnect: ((this: never) => void) | null;
+  /** Called when its connection ended. */
   onclose: ((this: never, error: Error) => void) | null;
+  /** Dials. */
   connect(): Promise<void>;
+  /** Ends the connection. */
   close(): void;
+  /** A new client with the same settings. */
   duplicate(): Promise<BunRedisClient>;
+  /** Sends one command. */
   send(command: string, args: string[]): Promise<unknown>;
+  /** Listens to channels. */
   subscribe(channels: string[], listener: (message: string, channel: string) => void): Promise<unknown>;
 }
 

@@ -10,24 +10,37 @@ import type { Dialer, DialOptions, Wire } from "./wire.ts";
 
 /** What errand uses of an ioredis client. */
 export interface IoredisClient {
+  /** Where the client is in its life, for example `ready`. */
   readonly status: string;
+  /** Its socket, while it has one. */
   readonly stream?: { ref(): unknown; unref(): unknown; destroy(): unknown } | null;
+  /** Whether it speaks to a Redis Cluster, which is refused. */
   readonly isCluster?: boolean;
+  /** Dials. */
   connect(): Promise<unknown>;
+  /** Ends the connection. */
   disconnect(reconnect?: boolean): void;
+  /** A new client with the same settings, except for these. */
   duplicate(override?: Record<string, unknown>): IoredisClient;
+  /** Sends one command. */
   call(command: string, ...args: string[]): Promise<unknown>;
+  /** Begins a batch of commands. */
   pipeline(): IoredisPipeline;
+  /** Listens to channels. */
   subscribe(...channels: string[]): Promise<unknown>;
+  /** Calls back at an event of the connection. */
   on(event: string, listener: (...args: never[]) => void): unknown;
 }
 
-interface IoredisPipeline {
+/** A batch of an {@linkcode IoredisClient}: commands that are sent in one write. */
+export interface IoredisPipeline {
+  /** Adds a command. */
   call(command: string, ...args: string[]): unknown;
+  /** Sends them all; an error or a reply for each. */
   exec(): Promise<[error: Error | null, reply?: unknown][] | null>;
 }
 
-/** What the foreign client must not do by itself: dial again, queue, re-send, time out, rename keys, reshape replies. */
+/** What the foreign client must not do by itself: dial again, queue, re-send, time out, linger, rename keys, reshape replies. */
 const ONE_CONNECTION = {
   lazyConnect: true,
   retryStrategy: null,
@@ -38,6 +51,8 @@ const ONE_CONNECTION = {
   enableAutoPipelining: false,
   commandTimeout: undefined,
   socketTimeout: undefined,
+  // After a disconnect() of what the server has closed already, its timer of 2 s would keep the process alive.
+  disconnectTimeout: 0,
   keyPrefix: "",
   stringNumbers: false,
   replyMapping: "legacy",
@@ -129,7 +144,7 @@ class IoredisWire implements Wire {
 
   destroy(): void {
     this.#client.disconnect();
-    this.#client.stream?.destroy(); // disconnect() alone says farewell, and waits 2 s for a server that is silent.
+    this.#client.stream?.destroy(); // disconnect() alone says farewell first.
   }
 
   async #open(): Promise<void> {

@@ -1,11 +1,12 @@
-/** Connects, says what it was told to do, and does nothing to end itself. Run by `tests/conformance/redis_port.ts`. */
+/** Connects, says what it was told to do, and does nothing to end itself. Run by `tests/conformance/redis_port_life.ts`. */
 import process from "node:process";
 import type { RedisPort } from "../../src/port/redis.ts";
 import { connect } from "../../src/adapters/connect.ts";
 import { until } from "../support/wait.ts";
 
 const [url = "", client = "", task = ""] = process.argv.slice(2);
-const redis = await connect(url, { client: client as "bun" | "ioredis" }) as RedisPort;
+const open = (to: string) => connect(to, { client: client as "bun" | "ioredis" }) as Promise<RedisPort>;
+const redis = await open(url);
 console.log("pong", await redis.exec([["PING"], ["SET", "idle", "1"]]));
 if (task === "reconnect") {
   await redis.exec([["CLIENT", "KILL", "SKIPME", "no", "TYPE", "normal"]]).catch(() => {});
@@ -22,4 +23,16 @@ if (task === "subscription") {
     subscription.close();
   }, () => {});
   console.log("subscribed");
+}
+if (task === "broken") {
+  let restored = false;
+  await redis.subscribe(["idle-channel"], () => {}, () => restored = true);
+  await redis.exec([["CLIENT", "KILL", "TYPE", "pubsub"]]);
+  await until(() => restored, "it listens again");
+}
+if (task === "refused") await open("redis://127.0.0.1:1").catch((error) => console.log(error.message));
+if (["close", "broken", "refused"].includes(task)) {
+  redis.close();
+  const closed = performance.now();
+  process.on("exit", () => console.log(`ended after ${Math.round(performance.now() - closed)} ms`));
 }

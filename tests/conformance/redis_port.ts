@@ -5,12 +5,11 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ConnectionLostError } from "../../src/errors.ts";
 import { type RedisPort, RedisReplyError } from "../../src/port/redis.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
-import { freePort, type RedisServer, startRedis } from "../support/redis_server.ts";
-import { runScript } from "../support/run_script.ts";
+import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import { until, within } from "../support/wait.ts";
+import { type ConnectFn, lost, type Server, testConnect, testProcessEnd } from "./redis_port_life.ts";
 
 /** Runs the suite; `client` is how `connect` calls what `connectFn` uses. */
 export function testRedisPort(client: "bun" | "ioredis", name: string, connectFn: ConnectFn): void {
@@ -26,9 +25,6 @@ export function testRedisPort(client: "bun" | "ioredis", name: string, connectFn
     describe("the end of a process", () => testProcessEnd(() => server, client));
   });
 }
-
-type ConnectFn = (url: string) => Promise<RedisPort>;
-type Server = () => RedisServer;
 
 function testExec(server: Server, connectFn: ConnectFn): void {
   const open = () => connectFn(server().url);
@@ -263,90 +259,6 @@ function testSubscribe(server: Server, connectFn: ConnectFn): void {
     redis.close();
     await proxy.close();
   });
-}
-
-function testConnect(server: Server, connectFn: ConnectFn): void {
-  it("logs in with a password of special characters, and chooses the database", async () => {
-    const secret = await startRedis({ password: "p@s/s wörd%#" });
-    const redis = await connectFn(`${secret.url}/3`);
-    await redis.exec([["SET", "here", "1"]]);
-    assert.equal(await secret.cli("-n", "3", "GET", "here"), "1");
-    redis.close();
-    await secret.stop();
-  });
-
-  it("names a wrong or missing password, and never shows it", async () => {
-    const secret = await startRedis({ password: "right" });
-    const wrong = secret.url.replace("right", "topsecret");
-    await assert.rejects(within(connectFn(wrong), "an answer"), (error) => {
-      assert.match(String(error), /WRONGPASS/);
-      assert.doesNotMatch(`${error}${(error as Error).stack}`, /topsecret/);
-      return lost(false)(error);
-    });
-    const none = within(connectFn(`redis://127.0.0.1:${secret.port}`), "an answer");
-    await assert.rejects(none, (error) => /NOAUTH/.test(String(error)) && lost(false)(error));
-    await secret.stop();
-  });
-
-  it("names an address that refuses, and one that does not exist", async () => {
-    const port = await freePort();
-    const refused = within(connectFn(`redis://127.0.0.1:${port}`), "an answer");
-    await assert.rejects(
-      refused,
-      (error) => new RegExp(`${port}.*REFUSED`, "i").test(String(error)) && lost(false)(error),
-    );
-    const unknown = within(connectFn("redis://no-such-host.invalid:6379"), "an answer", 8000);
-    await assert.rejects(unknown, (error) => /no-such-host/.test(String(error)) && lost(false)(error));
-  });
-
-  it("refuses a database that the server does not have", async () => {
-    const refused = within(connectFn(`${server().url}/99`), "an answer");
-    await assert.rejects(refused, (error) => /out of range/.test(String(error)) && lost(false)(error));
-  });
-
-  it("gives up a server that accepts and never answers", async () => {
-    const silent = await startProxy(server().port);
-    silent.freeze();
-    const refused = within(connectFn(silent.url), "an answer", 8000);
-    await assert.rejects(refused, (error) => /no answer within/.test(String(error)) && lost(false)(error));
-    await silent.close();
-  });
-}
-
-function testProcessEnd(server: Server, client: string): void {
-  const run = (task: string) => runScript("tests/adapters/idle_script.ts", [server().url, client, task]);
-
-  it("comes by itself when the connection is idle, also after it was made anew", async () => {
-    for (const task of ["idle", "reconnect"]) {
-      const { code, output } = await run(task);
-      assert.match(output, /pong/);
-      assert.equal(code, 0, `${task}: ${output}`);
-    }
-  });
-
-  it("waits for a blocking call", async () => {
-    const { code, output } = await run("blocking");
-    assert.match(output, /popped null/);
-    assert.equal(code, 0, output);
-  });
-
-  it("waits for a subscription", async () => {
-    const end = run("subscription");
-    const publish = async () => await server().cli("PUBLISH", "idle-channel", "bye") === "1";
-    await until(publish, "it listens", 10_000);
-    const { code, output } = await end;
-    assert.match(output, /message bye/);
-    assert.equal(code, 0, output);
-  });
-}
-
-/** A validator: a `ConnectionLostError` with this `sent`. */
-function lost(sent: boolean): (error: unknown) => boolean {
-  return (error) => {
-    assert.ok(error instanceof ConnectionLostError, String(error));
-    assert.equal(error.sent, sent, error.message);
-    return true;
-  };
 }
 
 function codeOf(reply: unknown): string {
