@@ -134,7 +134,7 @@ async function runAttempt(run: Run): Promise<Ending> {
 /** The task as the handler sees it. */
 function taskOf({ record, context, controller, progress }: Run, left: number): RedisTask {
   const { clock } = context;
-  return new ClaimedTask({
+  return new RedisTask({
     id: record.id,
     name: record.name,
     params: paramsOf(record, context),
@@ -150,22 +150,6 @@ function taskOf({ record, context, controller, progress }: Run, left: number): R
     report: (latest) => progress.report(latest),
     save: ({ result }) => progress.save(result === undefined ? "" : resultBody(record, context, result)),
   });
-}
-
-/** Handlers call `update` without awaiting it: what it throws then must not end the listener's process. */
-class ClaimedTask extends RedisTask {
-  override update(current: number, total: number): Promise<void> {
-    return handled(super.update(current, total));
-  }
-
-  override save(): Promise<void> {
-    return handled(super.save());
-  }
-}
-
-function handled(promise: Promise<void>): Promise<void> {
-  promise.catch(() => {});
-  return promise;
 }
 
 function paramsOf(record: TaskRecord, { serializers }: AttemptContext): unknown {
