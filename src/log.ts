@@ -22,11 +22,11 @@ export interface LogEntry {
 export type Log = (entry: LogEntry) => void;
 
 /** The default log: warnings and errors go to the console, `info` is dropped. */
-export const consoleLog: Log = (entry) => {
+export function consoleLog(entry: LogEntry): void {
   if (entry.level === "info") return;
   const cause = entry.error === undefined ? [] : [entry.error];
   console[entry.level](`errand: ${entry.message}`, ...cause);
-};
+}
 
 /** The same log, of which no call throws or leaves a rejected promise behind. */
 export function safeLog(log: Log): Log {

@@ -9,7 +9,9 @@
 
 /** How far a task is. */
 export interface Progress {
+  /** Steps done. */
   readonly current: number;
+  /** Steps in all. */
   readonly total: number;
   /** Epoch milliseconds of the listener's clock. */
   readonly updatedAt: number;

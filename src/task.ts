@@ -26,7 +26,7 @@ export interface RedisTaskInit<Params = unknown, Result = unknown> {
   readonly result?: Result;
   /** Why it did not succeed. */
   readonly error?: Error;
-  /** @default "stored" */
+  /** Where the task is in its life. @default "stored" */
   readonly state?: TaskState;
   /** Names one ownership, see {@linkcode RedisTask.fence}. @default 0 */
   readonly fence?: number;

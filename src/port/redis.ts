@@ -18,6 +18,7 @@ export type Reply = null | number | string | RedisReplyError | Reply[];
 
 /** An error that Redis itself answered: `code` is the first word (`NOSCRIPT`, `OOM`, `WRONGTYPE`, …), cleaned of client decoration. */
 export class RedisReplyError extends Error {
+  /** Always "RedisReplyError". */
   override readonly name = "RedisReplyError";
   /** The first word of Redis' message, for example `NOSCRIPT`. */
   readonly code: string;
