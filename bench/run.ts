@@ -55,7 +55,10 @@ function answered(): Promise<Row[]> {
       const after = await redisCounters(port);
       const floor = percentile(bare, 0.5);
       return [
-        { what: "query, one after another", value: `${micros(one)} = ${(percentile(one, 0.5) / floor).toFixed(1)} × bare` },
+        {
+          what: "query, one after another",
+          value: `${micros(one)} = ${(percentile(one, 0.5) / floor).toFixed(1)} × bare`,
+        },
         { what: "queries, 100 in flight", value: perSecond(TASKS, took, before, after) },
       ];
     });

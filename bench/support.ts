@@ -71,7 +71,11 @@ export function percentile(values: readonly number[], part: number): number {
 }
 
 /** Calls `work` for 0…count-1 with so many in flight, and returns the milliseconds that it took. */
-export async function inFlight(count: number, width: number, work: (index: number) => Promise<unknown>): Promise<number> {
+export async function inFlight(
+  count: number,
+  width: number,
+  work: (index: number) => Promise<unknown>,
+): Promise<number> {
   const from = performance.now();
   let next = 0;
   const lane = async () => {
