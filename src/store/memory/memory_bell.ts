@@ -29,7 +29,7 @@ export class MemoryBell implements Bell {
     const bells = names.map((name) => this.#keys.bell(name));
     const nameOf = (bell: string | null) => bell === null ? null : names[bells.indexOf(bell)]!;
     if (this.#closed || this.#world.closed) return Promise.resolve(null);
-    const token = this.#world.takeToken(bells);
+    const token = this.#world.takeToken(bells, this.#clock.now());
     if (token !== null) return Promise.resolve(nameOf(token));
     return new Promise((resolve) => {
       const wake = (bell: string | null) => {

@@ -7,6 +7,7 @@
  * @module
  */
 import { byteLength, digits, NO_FENCE, type TaskRecord } from "../../record.ts";
+import { withForeignDeadline } from "../foreign.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
 import { promote, recover, startable } from "./memory_recovery.ts";
 import { CLAIM_CHARACTERS, CLAIM_TASKS, firstScore, type Script, STEPS } from "./memory_script.ts";
@@ -25,6 +26,11 @@ interface LastClaim {
 
 /** Claims, or answers a replay. */
 export function claim(script: Script, request: ClaimRequest): ClaimAnswer {
+  const answer = claimOrReplay(script, request);
+  return { ...answer, tasks: answer.tasks.map(withForeignDeadline) };
+}
+
+function claimOrReplay(script: Script, request: ClaimRequest): ClaimAnswer {
   const last = lastClaim(script, request.listener);
   if (request.presence) listen(script, request.presence.names, request.listener, request.presence.duration);
   if (last && request.sequence < last.sequence) return NOTHING;
@@ -47,9 +53,11 @@ export function claim(script: Script, request: ClaimRequest): ClaimAnswer {
 /** Says that a listener listens to the names for so long from now. */
 export function listen(script: Script, names: readonly string[], listener: string, duration: number): void {
   for (const name of names) {
-    const ends = script.world.sorted(script.keys.listen(name));
+    const key = script.keys.listen(name);
+    const ends = script.world.sorted(key);
     for (const [other, end] of ends) if (end <= script.now) ends.delete(other);
     ends.set(listener, script.now + duration);
+    script.world.expire(key, Math.max(...ends.values()));
   }
 }
 

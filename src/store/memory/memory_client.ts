@@ -27,6 +27,10 @@ export function cancel(script: Script, request: CancelRequest): CancelAnswer {
 /** Writes the record of a task that lives outside the queues, never over a live one of another run. */
 export function put(script: Script, request: PutRequest): PutAnswer {
   const found = script.record(request.id);
+  // Its reader stands in it already.
+  if (found?.taken && found.nonce === request.nonce && found.state === request.state) {
+    return { verdict: "written", state: found.state };
+  }
   if (found && stands(found, request)) return { verdict: "conflict", state: found.state };
   const record = script.write(putRecord(script, request, found));
   if (isEnded(record.state)) script.tell(record);

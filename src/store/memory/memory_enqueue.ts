@@ -6,7 +6,7 @@
 import { NO_FENCE, NO_OWNER, type TaskRecord } from "../../record.ts";
 import type { TaskState } from "../../errors.ts";
 import type { EnqueueAnswer, EnqueueRequest, IfExists } from "../store.ts";
-import { trim } from "./memory_recovery.ts";
+import { recoverOne, trim } from "./memory_recovery.ts";
 import { clientOf, isEnded, isLive, type Script } from "./memory_script.ts";
 
 /** A new task (1) and two more dead hints than it adds. */
@@ -16,7 +16,7 @@ const HEADERLESS = "(a record without header)";
 
 /** Enqueues one task, or answers what stands in its way. */
 export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer {
-  const found = script.record(request.id);
+  const found = recovered(script, request);
   if (found?.nonce === request.nonce && found.state !== "stored") return again(script, request, found);
   if (found === null || isFree(script, found, request.ifExists)) return start(script, request, found);
   if (request.ifExists === "replace") return replace(script, request, found);
@@ -26,6 +26,13 @@ export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer 
   if (state === "succeeded") return { verdict: "ended", record: found };
   if (request.kind === "asked") script.join(found, clientOf(request.nonce));
   return { verdict: "joined", state, nonce: found.nonce };
+}
+
+/** A running task whose lease is over is taken back here too: with no listener nobody else would. Its owner may still renew it. */
+function recovered(script: Script, { id, nonce, ownIfUnattended }: EnqueueRequest): TaskRecord | null {
+  const found = script.record(id);
+  if (found === null || (found.nonce === nonce && found.owner === ownIfUnattended?.owner)) return found;
+  return recoverOne(script, found);
 }
 
 /** May a new run start over the record found? Not over a live or succeeded one, unless a reader took it; `reject` respects any end. */
@@ -66,6 +73,7 @@ function start(script: Script, request: EnqueueRequest, found: TaskRecord | null
 
 function enter(script: Script, request: EnqueueRequest, record: TaskRecord): EnqueueAnswer {
   const { name, delay, ownIfUnattended: own } = request;
+  script.write(record);
   if (own && delay === 0 && !script.isListened(name)) {
     const fence = script.fenceAbove([record]);
     return { verdict: "owned", record: script.run(record, { ...own, fence }) };

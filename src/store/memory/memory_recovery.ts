@@ -9,6 +9,11 @@
 import { NO_OWNER, type TaskRecord } from "../../record.ts";
 import { CRASHES_MAX, dueBy, type Script } from "./memory_script.ts";
 
+/** A foreign task does not say how long its result is kept. */
+const FOREIGN_RESULT_LIFE = 300_000;
+/** The nonce of a task whose producer has no client id. */
+const FOREIGN_NONCE = "foreign     00000000";
+
 /** Takes back the tasks of a name whose leases have ended. */
 export function recover(script: Script, name: string): void {
   const leases = script.world.sorted(script.keys.lease(name));
@@ -26,17 +31,26 @@ export function recover(script: Script, name: string): void {
   for (const lost of first.reverse()) script.queue(lost, "head");
 }
 
+/** Takes back one running task if its lease is over; the record as it is then. */
+export function recoverOne(script: Script, record: TaskRecord): TaskRecord {
+  const end = script.world.sorted(script.keys.lease(record.name)).get(record.id);
+  if (record.state !== "running" || end === undefined || end > script.now) return record;
+  const lost = { ...record, owner: NO_OWNER, crashes: record.crashes + 1 };
+  if (isFirstLoss(script, lost)) return script.queue(lost, "head");
+  return giveUpOrWait(script, lost);
+}
+
 /** A task lost for the first time goes back to the head of its queue: most crashes are not its fault. */
 function isFirstLoss(script: Script, lost: TaskRecord): boolean {
   return lost.crashes === 1 && !lost.cancelAsked && !script.isLate(lost);
 }
 
 /** One that is lost again may be what kills its listeners: it waits longer each time, and in the end is given up. */
-function giveUpOrWait(script: Script, lost: TaskRecord): void {
-  if (lost.cancelAsked) script.end(lost, "cancelled");
-  else if (script.isLate(lost)) script.end(lost, "expired");
-  else if (lost.crashes > CRASHES_MAX) script.end(lost, "failed", crashOutcome(lost));
-  else script.schedule(lost, script.now + 1_000 * 2 ** (lost.crashes - 2));
+function giveUpOrWait(script: Script, lost: TaskRecord): TaskRecord {
+  if (lost.cancelAsked) return script.end(lost, "cancelled");
+  if (script.isLate(lost)) return script.end(lost, "expired");
+  if (lost.crashes > CRASHES_MAX) return script.end(lost, "failed", crashOutcome(lost));
+  return script.schedule(lost, script.now + 1_000 * 2 ** (lost.crashes - 2));
 }
 
 /** The progress stays: it shows how far the task came before it was given up. */
@@ -61,11 +75,16 @@ export function promote(script: Script, name: string): void {
 export function startable(script: Script, id: string, name: string): TaskRecord | null {
   const record = script.record(id);
   if (record?.state !== "queued") return null;
-  const named = record.kind === "foreign" && record.name === "" ? { ...record, name } : record;
+  const named = record.name === "" ? adopt(script, record, name) : record;
   if (named.name !== name) return null;
   if (!script.isLate(named)) return named;
   script.endUnowned(named, "expired");
   return null;
+}
+
+/** A bare JSON task gets its header from the list that it stood in. */
+function adopt(script: Script, record: TaskRecord, name: string): TaskRecord {
+  return { ...record, name, since: script.now, resultTtl: FOREIGN_RESULT_LIFE, nonce: FOREIGN_NONCE };
 }
 
 /** Drops at most `steps` dead hints at the head of a list, so that a queue nobody serves does not grow by them. */

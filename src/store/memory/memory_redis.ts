@@ -37,6 +37,8 @@ export interface BellWaiter {
 
 /** A bell keeps at most so many tokens: enough to wake a few sleepers, few enough to mean nothing when stale. */
 const BELL_TOKENS = 4;
+/** Milliseconds after which nobody can still need a token. */
+const BELL_LIFE = 60_000;
 /** The keyspace is searched for expired keys when it has grown to twice what was left by the last search, and to this at least. */
 const SWEEP_MIN = 1_024;
 
@@ -177,22 +179,25 @@ export class MemoryRedis {
    * Wakes whoever has waited longest for this bell, or leaves a token for the next who looks.
    * @internal
    */
-  ring(bell: string): void {
+  ring(bell: string, now: number): void {
     for (const waiter of this.#waiters) {
       if (!waiter.bells.includes(bell)) continue;
       this.#waiters.delete(waiter);
       return waiter.wake(bell);
     }
+    this.#find(bell, now);
     const tokens = this.list(bell);
-    if (tokens.length < BELL_TOKENS) tokens.push("1");
+    if (tokens.length >= BELL_TOKENS) return;
+    tokens.push("1");
+    this.expire(bell, now + BELL_LIFE);
   }
 
   /**
    * Takes a token of the first of these bells that has one.
    * @internal
    */
-  takeToken(bells: readonly string[]): string | null {
-    return bells.find((key) => this.list(key).pop() !== undefined) ?? null;
+  takeToken(bells: readonly string[], now: number): string | null {
+    return bells.find((key) => this.#find(key, now) && this.list(key).pop() !== undefined) ?? null;
   }
 
   /**

@@ -20,6 +20,7 @@ import {
   type TaskHeader,
   type TaskRecord,
 } from "../../record.ts";
+import { bareRecord } from "../foreign.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
 
 /** A loop of a script takes at most so many steps (protocol rule 7). */
@@ -37,10 +38,6 @@ const GONE_LIFE = 60_000;
 const RESULT_LIFE_MIN = 30_000;
 /** Of a task after its deadline: whoever waits for it has long learned that it came too late. */
 const LATE_LIFE = 300_000;
-/** A foreign task does not say how long its result is kept. */
-const FOREIGN_RESULT_LIFE = 300_000;
-/** The nonce of a task whose producer has no client id. */
-const FOREIGN_NONCE = "foreign     00000000";
 
 /** Is this the state of a task that waits or runs? */
 export function isLive(state: TaskHeader["state"]): boolean {
@@ -76,7 +73,7 @@ export class Script {
   record(id: string): TaskRecord | null {
     const text = this.world.get(this.keys.record(id), this.now);
     if (text === null) return null;
-    return text.startsWith(RECORD_VERSION) ? decodeRecord(id, text) : this.#foreign(id, text);
+    return text.startsWith(RECORD_VERSION) ? decodeRecord(id, text) : bareRecord(id, text);
   }
 
   /** Is the deadline over? */
@@ -138,9 +135,7 @@ export class Script {
 
   /** Writes a record as it is, with the life time of its state. */
   write(record: TaskRecord): TaskRecord {
-    const expiresAt = this.#expiryOf(record);
-    this.world.set(this.keys.record(record.id), encodeRecord(record), expiresAt);
-    this.world.expire(this.keys.joined(record.id), expiresAt);
+    this.world.set(this.keys.record(record.id), encodeRecord(record), this.#expiryOf(record));
     return record;
   }
 
@@ -184,7 +179,7 @@ export class Script {
 
   /** Wakes a listener of the name. */
   ring(name: string): void {
-    this.world.ring(this.keys.bell(name));
+    this.world.ring(this.keys.bell(name), this.now);
   }
 
   /** Does anybody listen to the name? */
@@ -193,9 +188,10 @@ export class Script {
     return false;
   }
 
-  /** New place (by the caller), then the record, the old places last: protocol rule 2. */
+  /** New place (by the caller), then the record, the old places last: protocol rule 2. Only an end changes the life time. */
   #move(record: TaskRecord, state: TaskState): TaskRecord {
-    const moved = this.write({ ...record, state, since: this.now });
+    const changed = { ...record, state, since: this.now };
+    const moved = isLive(state) ? this.rewrite(changed) : this.write(changed);
     this.removePlaces(moved, state);
     return moved;
   }
@@ -216,32 +212,6 @@ export class Script {
     if (typeof expiresAt !== "number") return;
     this.world.expire(key, Math.max(expiresAt, this.now + 2 * lease));
   }
-
-  /** What another program wrote: `{"params": …, "timeout": …}` and no header. */
-  #foreign(id: string, text: string): TaskRecord {
-    const timeout = timeoutOf(text);
-    return {
-      id,
-      name: "",
-      options: "",
-      params: text,
-      outcome: "",
-      state: "queued",
-      cancelAsked: false,
-      joined: false,
-      taken: false,
-      attempt: 0,
-      crashes: 0,
-      since: this.now,
-      fence: NO_FENCE,
-      owner: NO_OWNER,
-      kind: "foreign",
-      maxAttempts: 1,
-      deadline: this.deadline(timeout),
-      resultTtl: timeout > 0 ? timeout : FOREIGN_RESULT_LIFE,
-      nonce: FOREIGN_NONCE,
-    };
-  }
 }
 
 /** The lowest score of a sorted set, or null. */
@@ -255,14 +225,4 @@ export function firstScore(entries: ReadonlyMap<string, number>): number | null 
 export function dueBy(entries: ReadonlyMap<string, number>, max: number): string[] {
   const due = [...entries].filter(([, score]) => score <= max);
   return due.sort(byScore).slice(0, STEPS).map(([id]) => id);
-}
-
-/** The timeout of a bare JSON task; 0 when it names none, or is no JSON at all (its listener says so). */
-function timeoutOf(text: string): number {
-  try {
-    const timeout = (JSON.parse(text) as { timeout?: unknown }).timeout;
-    return typeof timeout === "number" && timeout > 0 ? timeout : 0;
-  } catch {
-    return 0;
-  }
 }

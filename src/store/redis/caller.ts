@@ -16,11 +16,12 @@ export const withdrawScript: Script = defineScript(
   String.raw`
 local id, nonce, owner, lease = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local r = call("GET", recordKey(id))
-if not isRecord(r) then return { "r", "-" } end
+if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end
 local state = sub(r, 2, 2)
 if sub(r, 80, 99) ~= nonce then return { "r", state } end
 if state == "3" and sub(r, 41, 52) == owner then
   call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
+  outlive(id, r, lease)
   return { "o", r }
 end
 if state ~= "1" and state ~= "2" then return { "r", state } end
@@ -82,13 +83,14 @@ local function mayRewrite(r, old)
   return old == "0" or sub(r, 53, 53) == "l"
 end
 if r then
-  if not isRecord(r) then return { "c", "-" } end
+  if not isRecord(r) then return { "c", isBare(r) and "2" or "-" } end
   local old = sub(r, 2, 2)
   local isMine = sub(r, 80, 99) == nonce
   if isMine and not mayRewrite(r, old) then return { "c", old } end
   if not isMine and not (old == "0" or old == "8" or (old >= "4" and kind == "l")) then return { "c", old } end
   fence = isMine and sub(r, 25, 40) or newFence(tonumber(sub(r, 25, 40)))
-  if isMine and old ~= "8" then flags = sub(r, 3, 5) end
+  if isMine and sub(r, 5, 5) == "1" then return { "w", old } end -- Its reader stands in it already.
+  if isMine then flags = sub(r, 3, 5) end
 end
 local ttl = tonumber(ARGV[9])
 if state == "0" and timeout > 0 then ttl = timeout
@@ -113,7 +115,7 @@ export const takeScript: Script = defineScript(
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if not r then return false end
-if not isRecord(r) then return sub(r, 1, 1) == "{" and r end
+if not isRecord(r) then return isBare(r) and r end
 local state = sub(r, 2, 2)
 if state == "8" then return false end
 if state < "4" or sub(r, 4, 4) == "1" then return r end

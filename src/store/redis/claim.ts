@@ -12,10 +12,10 @@
  *
  * @module
  */
-import { digits } from "../../record.ts";
+import { decodeRecord, digits } from "../../record.ts";
 import type { Reply } from "../../port/redis.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
-import { claimedRecord } from "./answers.ts";
+import { withForeignDeadline } from "../foreign.ts";
 import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
@@ -65,7 +65,7 @@ local seen, trims, adopted = {}, {}, {}
 
 -- One hint: taken, or dead and dropped.
 local function look(id, r, name)
-  if r and sub(r, 1, 1) == "{" then
+  if isBare(r) then
     r = adopt(r, name)
     adopted[id] = r
   end
@@ -167,6 +167,6 @@ export function claimWords(request: ClaimRequest): string[] {
 export function claimAnswer(reply: Reply): ClaimAnswer {
   const [nextIn, more, ...pairs] = reply as [string, string[], ...string[]];
   const tasks = [];
-  for (let i = 0; i < pairs.length; i += 2) tasks.push(claimedRecord(pairs[i]!, pairs[i + 1]!));
+  for (let i = 0; i < pairs.length; i += 2) tasks.push(withForeignDeadline(decodeRecord(pairs[i]!, pairs[i + 1]!)));
   return { tasks, more, nextIn: nextIn === "-1" ? null : Number(nextIn) };
 }

@@ -44,6 +44,7 @@ local function leaveOld(task, old)
   if not old or sub(old, 1, 1) ~= "1" then return end
   local state, name = sub(old, 2, 2), nameOf(old)
   if state < "4" then tell(task.id, old) end
+  if state == "3" then call("PUBLISH", base .. "|control|" .. sub(old, 41, 52), #task.id .. ":" .. task.id) end
   if state == "3" and (name ~= task.name or task.state ~= "3") then call("ZREM", place("lease", name), task.id) end
   if state == "1" and (name ~= task.name or task.state ~= "1") then call("ZREM", place("scheduled", name), task.id) end
 end
@@ -64,13 +65,16 @@ local function start(task, old)
   local r = "1" .. task.state .. "000" .. attempt .. "000" .. now .. fence .. owner .. task.kind .. task.maxAttempts ..
     deadline .. task.resultTtl .. task.nonce .. task.body
   if task.timeout > 0 then
-    call("SET", recordKey(task.id), r, "PX", int(task.timeout + math.max(300000, 2 * task.lease)))
+    call("SET", recordKey(task.id), r, "PX", int(task.timeout + 300000))
   else
     call("SET", recordKey(task.id), r)
   end
   leaveOld(task, old)
   written[task.id] = r
-  if task.state == "3" then return { "o", r } end
+  if task.state == "3" then
+    outlive(task.id, r, task.lease)
+    return { "o", r }
+  end
   names[task.name] = (names[task.name] or 0) + 1
   return { "a", task.state }
 end
@@ -108,20 +112,22 @@ local function recovered(task, r)
   if not score or tonumber(score) > ms or (sub(r, 80, 99) == task.nonce and sub(r, 41, 52) == task.owner) then return r end
   takeBack(task.id, r, name)
   call("ZREM", place("lease", name), task.id)
-  return call("GET", recordKey(task.id))
+  written[task.id] = call("GET", recordKey(task.id))
+  return written[task.id]
 end
 
 local function enqueue(task, r)
   if not r then return start(task, nil) end
   if not isRecord(r) then
     if task.ifExists == "r" then return start(task, nil) end
+    if task.ifExists == "x" then return { "x", "2" } end
     return { "c", "(a record without header)" }
   end
   r = recovered(task, r)
   local state = sub(r, 2, 2)
   if sub(r, 80, 99) == task.nonce and state ~= "0" then return again(task, r) end
   local isFree = state == "0" or state == "8" or (state >= "5" and task.ifExists == "j") or
-    sub(r, 5, 5) == "1" or ((state <= "2" or sub(r, 53, 53) == "l") and isLate(r))
+    sub(r, 5, 5) == "1" or ((state <= "2" or (state == "3" and sub(r, 53, 53) == "l")) and isLate(r))
   if isFree or task.ifExists == "r" then return start(task, r) end
   if task.ifExists == "x" then return { "x", state } end
   if nameOf(r) ~= task.name then return { "c", nameOf(r) } end
@@ -132,7 +138,7 @@ end
 -- Drops dead hints at the head, so that a queue that nobody serves does not grow by corpses.
 local function isDead(id, r, name)
   if not r then return true end
-  if sub(r, 1, 1) == "{" then return false end
+  if isBare(r) then return false end
   if not isRecord(r) or sub(r, 2, 2) ~= "2" or nameOf(r) ~= name then return true end
   if not isLate(r) then return false end
   finish(id, r, "7", NO_OWNER)

@@ -34,6 +34,7 @@ local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name 
 local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 local function isRecord(r) return r and sub(r, 1, 1) == "1" and #r >= 114 end
+local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
 local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
@@ -87,15 +88,16 @@ end
 -- A record lives at least two leases longer than its owner, whatever its deadline.
 local function outlive(id, r, lease)
   local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease then
-    call("PEXPIREAT", recordKey(id), int(ms + 2 * lease))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
+    call("PEXPIRE", recordKey(id), int(2 * lease))
   end
 end
 
 local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
--- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out.
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
+-- was written over it.
 local function refusal(r, fence, owner)
-  if not isRecord(r) then return "g--" end
+  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
   local header = sub(r, 2, 3)
   if not isOwned(r, fence, owner) then return "l" .. header end
   if sub(r, 2, 2) ~= "3" then return "k" .. header end
@@ -176,7 +178,8 @@ local function appear(listener, duration, first, last)
     local key = place("listen", ARGV[i])
     call("ZADD", key, int(ms + duration), listener)
     call("ZREMRANGEBYSCORE", key, "-inf", int(ms))
-    call("PEXPIRE", key, int(math.max(1, duration)))
+    local last = call("ZRANGE", key, -1, -1, "WITHSCORES")
+    if last[2] then call("PEXPIRE", key, int(last[2] - ms)) end
   end
 end
 `;

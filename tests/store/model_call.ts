@@ -1,0 +1,156 @@
+/**
+ * From a command of a walk to a call that any store can be given.
+ *
+ * @module
+ */
+import type { Ownership, PutRequest, RenewRequest, Store } from "../../src/store/store.ts";
+import type { Command } from "./model_commands.ts";
+import type { Seen } from "./model_walk.ts";
+
+/** A call, to be made once on each store. */
+type Call = (store: Store) => Promise<unknown>;
+type Of<V extends Command["verb"]> = Extract<Command, { verb: V }>;
+
+const NAMES = ["x", "y"];
+
+/** The call that a command means now; null when what it points to does not exist yet. */
+export function callOf(command: Exclude<Command, { verb: "advance" | "plant" }>, seen: Seen): Call | null {
+  switch (command.verb) {
+    case "enqueue":
+      return enqueue(command, seen);
+    case "claim":
+      return claim(command, seen);
+    case "put":
+      return put(command, seen);
+    case "complete":
+    case "fail":
+    case "progress":
+    case "release":
+    case "renew":
+      return ownersCall(command, seen);
+    case "withdraw": {
+      const request = { id: command.id, nonce: nonceOf(command, seen), owner: command.client, lease: command.lease };
+      return (store) => store.withdraw(request);
+    }
+    default:
+      return clientsCall(command, seen);
+  }
+}
+
+/** Zero makes a new nonce. */
+function nonceOf({ client, nonce }: { client: string; nonce: number }, seen: Seen): string {
+  const used = seen.nonces.at(-nonce);
+  if (nonce > 0 && used !== undefined) return used;
+  const made = client + String(++seen.counter).padStart(8, "0");
+  seen.nonces.push(made);
+  return made;
+}
+
+function enqueue(command: Of<"enqueue">, seen: Seen): Call {
+  const { verb: _, client, nonce: __, own, kind, ifExists, ...rest } = command;
+  const request = {
+    ...rest,
+    kind: kind as "asked" | "enqueued",
+    ifExists: ifExists as "join" | "replace" | "reject",
+    nonce: nonceOf(command, seen),
+    maxAttempts: 3,
+    options: "",
+    params: "json=1",
+    ...(own > 0 ? { ownIfUnattended: { owner: client, lease: own } } : {}),
+  };
+  return (store) => store.enqueue(request);
+}
+
+function claim(command: Of<"claim">, seen: Seen): Call | null {
+  const { listener, lease, back, free, names, presence } = command;
+  const sequence = (seen.sequences.get(listener) ?? 0) - back;
+  if (sequence < 1) return null;
+  if (back < 0) seen.sequences.set(listener, sequence);
+  const request = { listener, sequence, free, lease, names };
+  const present = presence > 0 ? { presence: { names: NAMES, duration: presence } } : {};
+  return (store) => store.claim({ ...request, ...present });
+}
+
+function put(command: Of<"put">, seen: Seen): Call {
+  const { id, name, client, state, timeout, resultTtl } = command;
+  const request: PutRequest = {
+    id,
+    name,
+    nonce: nonceOf(command, seen),
+    kind: state === "stored" ? "enqueued" : "local",
+    state: state as PutRequest["state"],
+    owner: client,
+    timeout,
+    resultTtl,
+    options: "",
+    params: "json=2",
+    outcome: state === "succeeded" ? "\njson=3" : "",
+  };
+  return (store) => store.put(request);
+}
+
+function ownersCall(command: Of<"complete" | "fail" | "progress" | "release" | "renew">, seen: Seen): Call | null {
+  const { owned } = seen;
+  const task = owned.at(-1 - command.own % Math.max(1, owned.length));
+  if (task === undefined) return null;
+  switch (command.verb) {
+    case "complete":
+      return (store) => store.complete(task, `\njson=${task.fence}`);
+    case "fail": {
+      const { state, retryIn } = command;
+      const failure = { state: state as "failed", outcome: "\n!{}", ...(retryIn < 0 ? {} : { retryIn }) };
+      return (store) => store.fail(task, failure);
+    }
+    case "progress":
+      return (store) => store.progress(task, `{"progress":[${owned.length},100,1]}\n`);
+    case "release":
+      return (store) => store.release(group(task, command.count, owned));
+    case "renew": {
+      const { lease, presence, count } = command;
+      const request: RenewRequest = { owner: task.owner, lease, tasks: group(task, count, owned) };
+      const present = presence > 0 ? { presence: { names: NAMES, duration: presence } } : {};
+      return (store) => store.renew({ ...request, ...present });
+    }
+  }
+}
+
+/** At most `count` different tasks of one owner, the given one first. */
+function group(task: Ownership, count: number, owned: readonly Ownership[]): Ownership[] {
+  const byId = new Map<string, Ownership>([[task.id, task]]);
+  for (const other of owned.toReversed()) {
+    if (other.owner === task.owner && !byId.has(other.id)) byId.set(other.id, other);
+  }
+  return [...byId.values()].slice(0, count);
+}
+
+function clientsCall(
+  command: Of<"cancel" | "take" | "acknowledge" | "read" | "markListened" | "leave">,
+  seen: Seen,
+): Call {
+  switch (command.verb) {
+    case "cancel": {
+      const nonce = command.nonce < 0 ? undefined : seen.nonces.at(-command.nonce);
+      const request = { id: command.id, unlessJoined: command.unlessJoined, ...(nonce ? { nonce } : {}) };
+      return (store) => store.cancel(request);
+    }
+    case "take":
+      return (store) => store.take({ id: command.id, reader: command.client });
+    case "acknowledge":
+      return (store) => store.acknowledge({ id: command.id, reader: command.client });
+    case "read":
+      return async (store) => [
+        await store.read(command.id),
+        await store.isListened("x"),
+        headerOf(await store.readHeader(command.id)),
+      ];
+    case "markListened":
+      return (store) => store.markListened([command.name], command.listener, command.duration);
+    case "leave":
+      return (store) => store.leave(command.listener, NAMES);
+  }
+}
+
+/** Of a header only what every store has to answer: it may be part of a whole record. */
+function headerOf(header: Awaited<ReturnType<Store["readHeader"]>>): unknown {
+  return header && { state: header.state, nonce: header.nonce, fence: header.fence, deadline: header.deadline };
+}

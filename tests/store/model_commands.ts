@@ -1,0 +1,105 @@
+/**
+ * What a walk over both stores may do: commands as plain data, so that fast-check can shrink them. They name no fence
+ * or nonce but point into what the walk has seen so far ("the third ownership"), which stays meaningful when commands
+ * before them are left out.
+ *
+ * Previous: `model_test.ts`. Next: `model_walk.ts`.
+ *
+ * @module
+ */
+import fc from "fast-check";
+
+const IDS = ["a", "b:é", "c"] as const;
+const NAMES = ["x", "y"] as const;
+/** Clients: they submit, withdraw, read. */
+export const CLIENTS = ["client-ada--", "client-bob--"] as const;
+/** Listeners: they claim. */
+export const LISTENERS = ["listener-one", "listener-two"] as const;
+
+const id = fc.constantFrom(...IDS);
+const name = fc.constantFrom(...NAMES);
+const client = fc.constantFrom(...CLIENTS);
+const listener = fc.constantFrom(...LISTENERS);
+/** Twice the longer one is more than the five minutes that a record outlives its deadline. */
+const lease = fc.constantFrom(1_000, 1_000, 1_000, 200_000);
+/** Zero takes a new nonce, another number one that was used before. */
+const nonce = fc.oneof({ weight: 7, arbitrary: fc.constant(0) }, {
+  weight: 3,
+  arbitrary: fc.integer({ min: 1, max: 50 }),
+});
+/** Which of the ownerships seen so far. */
+const own = fc.nat(50);
+const resultTtl = fc.constantFrom(5_000, 60_000, 900_000);
+
+const commands = {
+  advance: fc.record({ ms: fc.constantFrom(1, 300, 700, 1_000, 1_000, 4_000, 61_000) }),
+  enqueue: fc.record({
+    id,
+    name,
+    client,
+    nonce,
+    resultTtl,
+    kind: fc.constantFrom("asked", "enqueued"),
+    timeout: fc.constantFrom(0, 2_000, 20_000, 400_000),
+    delay: fc.constantFrom(0, 0, 0, 700),
+    ifExists: fc.constantFrom("join", "join", "join", "replace", "reject"),
+    own: fc.constantFrom(0, 0, 0, 1_000, 200_000),
+  }),
+  plant: fc.record({ id, name, timeout: fc.constantFrom(0, 3_000) }),
+  claim: fc.record({
+    listener,
+    lease,
+    /** How far behind the last claim: -1 is the next one, 0 a replay, 1 a late copy. */
+    back: fc.constantFrom(-1, -1, -1, -1, 0, 1),
+    free: fc.constantFrom(0, 1, 2, 5),
+    names: fc.constantFrom(["x"], ["y"], ["x", "y"], ["y", "x"]),
+    presence: fc.constantFrom(0, 0, 0, 2_000, 90_000),
+  }),
+  complete: fc.record({ own }),
+  fail: fc.record({
+    own,
+    state: fc.constantFrom("failed", "cancelled", "expired"),
+    retryIn: fc.constantFrom(-1, 0, 500, 3_000),
+  }),
+  release: fc.record({ own, count: fc.integer({ min: 1, max: 3 }) }),
+  renew: fc.record({
+    own,
+    lease,
+    count: fc.integer({ min: 0, max: 3 }),
+    presence: fc.constantFrom(0, 0, 2_000, 90_000),
+  }),
+  progress: fc.record({ own }),
+  withdraw: fc.record({ id, client, nonce, lease }),
+  cancel: fc.record({ id, nonce: fc.constantFrom(-1, -1, 1, 2, 3, 9), unlessJoined: fc.boolean() }),
+  put: fc.record({
+    id,
+    name,
+    client,
+    nonce,
+    resultTtl,
+    state: fc.constantFrom("stored", "running", "succeeded", "failed"),
+    timeout: fc.constantFrom(0, 5_000, 20_000),
+  }),
+  take: fc.record({ id, client }),
+  acknowledge: fc.record({ id, client }),
+  read: fc.record({ id }),
+  markListened: fc.record({ name, listener, duration: fc.constantFrom(1_000, 5_000, 90_000) }),
+  leave: fc.record({ listener }),
+};
+
+type Kinds = typeof commands;
+type Verb = keyof Kinds;
+
+/** One step of a walk. */
+export type Command = { [V in Verb]: { verb: V } & (Kinds[V] extends fc.Arbitrary<infer T> ? T : never) }[Verb];
+
+/** How often each verb comes; the rest come once. */
+const WEIGHTS: Partial<Record<Verb, number>> = { advance: 4, enqueue: 6, claim: 6, withdraw: 2, renew: 2, fail: 2 };
+
+/** Any command. */
+export const command: fc.Arbitrary<Command> = fc.oneof(
+  ...(Object.keys(commands) as Verb[]).map((verb) => ({
+    weight: WEIGHTS[verb] ?? 1,
+    arbitrary: (commands[verb] as fc.Arbitrary<object>).map((fields) => ({ verb, ...fields }) as Command),
+  })),
+);
