@@ -57,7 +57,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/store\/memory\//,
     on: ["store", "port", "pure"],
   },
-  { name: "store", files: /^src\/store\/store\.ts$/, on: ["port", "pure"] },
+  { name: "store", files: /^src\/store\/(store|foreign)\.ts$/, on: ["port", "pure"] },
   {
     name: "adapters",
     files: /^src\/adapters\//,
