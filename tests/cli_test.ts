@@ -54,6 +54,16 @@ describe("errand, without Redis", () => {
     }
   });
 
+  it("ends when it is done, whatever a module of the user's keeps open", SLOW, async () => {
+    const module = fixture("busy_module.ts");
+    const ended = await within(
+      runCli(["query", "x", "--url", "memory:", "--policy", "local", "--module", module]),
+      "its end",
+      30_000,
+    );
+    assert.deepEqual(ended, { code: 0, stdout: '"done"\n', stderr: "" });
+  });
+
   it("does not repeat a password in its complaint about a mistyped call", SLOW, async () => {
     const results = await Promise.all([
       runCli(["get", "x", `redis://:${SECRET}@h`]),
