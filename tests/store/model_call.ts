@@ -23,6 +23,7 @@ export function callOf(command: Exclude<Command, { verb: "advance" | "plant" }>,
     case "put":
       return put(command, seen);
     case "complete":
+    case "race":
     case "fail":
     case "progress":
     case "release":
@@ -89,13 +90,21 @@ function put(command: Of<"put">, seen: Seen): Call {
   return (store) => store.put(request);
 }
 
-function ownersCall(command: Of<"complete" | "fail" | "progress" | "release" | "renew">, seen: Seen): Call | null {
+function ownersCall(
+  command: Of<"complete" | "race" | "fail" | "progress" | "release" | "renew">,
+  seen: Seen,
+): Call | null {
   const { owned } = seen;
   const task = owned.at(-1 - command.own % Math.max(1, owned.length));
   if (task === undefined) return null;
   switch (command.verb) {
     case "complete":
       return (store) => store.complete(task, `\njson=${task.fence}`);
+    case "race": {
+      const other = owned.at(-1 - command.other % owned.length)!;
+      const failure = { state: "failed", outcome: "\n!{}" } as const;
+      return (store) => Promise.all([store.complete(task, "\njson=1"), store.fail(other, failure)]);
+    }
     case "fail": {
       const { state, retryIn } = command;
       const failure = { state: state as "failed", outcome: "\n!{}", ...(retryIn < 0 ? {} : { retryIn }) };

@@ -15,8 +15,9 @@ import fc from "fast-check";
 import { connect } from "../../src/adapters/connect.ts";
 import type { RedisPort } from "../../src/port/redis.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
-import { command } from "./model_commands.ts";
-import { walk } from "./model_walk.ts";
+import { steps } from "./model_commands.ts";
+import { RedisMessages } from "./model_messages.ts";
+import { KEYS, walk } from "./model_walk.ts";
 
 /** The longest walk; the lengths are spread evenly below it, so that a walk takes half as many steps on average. */
 const LONGEST = 120;
@@ -25,19 +26,22 @@ const STEPS = Number(process.env.MODEL_STEPS ?? 3_000);
 
 let server: RedisServer;
 let port: RedisPort;
+let messages: RedisMessages;
 before(async () => {
   server = await startRedis();
   port = await connect(server.url) as RedisPort;
+  messages = await RedisMessages.open(port, KEYS);
 });
 after(async () => {
+  messages.close();
   port.close();
   await server.stop();
 });
 
 describe("memory store and Redis store", () => {
   it("answer and hold the same after every step of a random walk", { timeout: 600_000 }, async () => {
-    const walks = fc.array(command, { minLength: 1, maxLength: LONGEST, size: "max" });
-    await fc.assert(fc.asyncProperty(walks, (commands) => walk(port, commands)), {
+    const walks = fc.array(steps, { minLength: 1, maxLength: LONGEST, size: "max" }).map((parts) => parts.flat());
+    await fc.assert(fc.asyncProperty(walks, (commands) => walk(port, messages, commands)), {
       seed: SEED,
       numRuns: Math.max(1, Math.ceil(STEPS / (LONGEST / 2))),
       endOnFailure: process.env.MODEL_NO_SHRINK === "1",

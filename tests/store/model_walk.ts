@@ -19,7 +19,10 @@ import type { Ownership, Store } from "../../src/store/store.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import type { Command } from "./model_commands.ts";
 import { callOf } from "./model_call.ts";
+import { hearMemory, type RedisMessages } from "./model_messages.ts";
 
+/** The keys of every walk. */
+export const KEYS: Keys = keysOf("model", "q");
 /** Milliseconds by which life times may differ: what the machine takes for a walk. */
 const LIFE_SLACK = 5_000;
 
@@ -54,25 +57,27 @@ export interface Seen {
 type Keyspace = Map<string, { value: unknown; left: number | null }>;
 
 /** Walks through the commands on an empty database; throws at the first difference. */
-export async function walk(port: RedisPort, commands: readonly Command[]): Promise<void> {
+export async function walk(port: RedisPort, messages: RedisMessages, commands: readonly Command[]): Promise<void> {
   const world = new MemoryRedis();
   const clock = new FakeClock(Date.now());
-  const keys = keysOf("model", "q");
-  const memory = new MemoryStore(world, keys, clock);
-  const redis = new RedisStore(port, keys, { time: () => clock.now() });
+  const memory = new MemoryStore(world, KEYS, clock);
+  const redis = new RedisStore(port, KEYS, { time: () => clock.now() });
+  const told = await hearMemory(memory, KEYS);
   const seen: Seen = { nonces: [], owned: [], sequences: new Map(), counter: 0 };
   await send(port, "FLUSHALL");
+  await messages.take();
   for (const command of commands) {
     if (command.verb === "advance") {
       await clock.advance(command.ms);
       await send(port, "EVAL", AGE, "0", String(command.ms));
     } else if (command.verb === "plant") {
-      await plant(world, port, keys, command);
+      await plant(world, port, command);
     } else {
       const call = callOf(command, seen);
       if (call === null) continue;
       const expected = await call(memory as Store);
       assert.deepEqual(await call(redis), expected, "the answers differ (actual: Redis, expected: memory)");
+      assert.deepEqual(await messages.take(), told(), "the messages differ (actual: Redis, expected: memory)");
       remember(expected, seen);
     }
     compare(await redisKeyspace(port), memoryKeyspace(world, clock.now()));
@@ -84,16 +89,15 @@ export async function walk(port: RedisPort, commands: readonly Command[]): Promi
 async function plant(
   world: MemoryRedis,
   port: RedisPort,
-  keys: Keys,
   command: Command & { verb: "plant" },
 ): Promise<void> {
   const { id, name, timeout } = command;
   const text = JSON.stringify({ params: 1, ...(timeout > 0 ? { timeout } : {}) });
-  const planted = await send(port, "SET", keys.record(id), text, "NX");
+  const planted = await send(port, "SET", KEYS.record(id), text, "NX");
   if (planted === null) return;
-  world.set(keys.record(id), text);
-  await send(port, "RPUSH", keys.queue(name), id);
-  world.list(keys.queue(name)).push(id);
+  world.set(KEYS.record(id), text);
+  await send(port, "RPUSH", KEYS.queue(name), id);
+  world.list(KEYS.queue(name)).push(id);
 }
 
 /** Keeps the ownerships that an answer brought. */

@@ -18,8 +18,8 @@ const HEADERLESS = "(a record without header)";
 export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer {
   const found = recovered(script, request);
   if (found?.nonce === request.nonce && found.state !== "stored") return again(script, request, found);
-  if (found === null || isFree(script, found, request.ifExists)) return start(script, request, found);
-  if (request.ifExists === "replace") return replace(script, request, found);
+  const isFreed = found === null || isFree(script, found, request.ifExists);
+  if (isFreed || request.ifExists === "replace") return start(script, request, found);
   const state = found.state as TaskState;
   if (request.ifExists === "reject") return { verdict: "exists", state };
   if (found.name !== request.name) return { verdict: "conflict", name: found.name || HEADERLESS };
@@ -56,16 +56,10 @@ function again(script: Script, request: EnqueueRequest, found: TaskRecord): Enqu
   return { verdict: "accepted", state: found.state as TaskState };
 }
 
-/** The running task of the old run is told to stop: it lost its owner. */
-function replace(script: Script, request: EnqueueRequest, found: TaskRecord): EnqueueAnswer {
-  const answer = start(script, request, found);
-  if (found.state === "running") script.world.publish(script.keys.control(found.owner), [found.id]);
-  return answer;
-}
-
-/** A new run: without owner, places and waiters of an old one. The fence is carried over, so that it only grows. */
+/** A new run: without owner, places and waiters of an old one, whose owner is told. The fence is carried over, so that it only grows. */
 function start(script: Script, request: EnqueueRequest, found: TaskRecord | null): EnqueueAnswer {
   if (found && isLive(found.state)) script.tell(found);
+  if (found?.state === "running") script.world.publish(script.keys.control(found.owner), [found.id]);
   script.world.delete(script.keys.joined(request.id));
   if (found && found.name !== request.name) script.removePlaces(found);
   return enter(script, request, newRecord(script, request, found?.fence ?? NO_FENCE));

@@ -20,7 +20,7 @@ export const finishScript: Script = defineScript(
 local WIDTH = 7
 local ids = {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
-local records, done = recordsOf(ids), {}
+local records, ended = recordsOf(ids), {}
 
 local function retry(id, r, name, wait, outcome)
   local due = ms + wait
@@ -45,13 +45,15 @@ end
 local answers = {}
 for i = 1, #ids do
   local at = 3 + (i - 1) * WIDTH
-  local id, r = ids[i], records[i]
-  local no = done[id] or refusal(r, ARGV[at + 3], ARGV[at + 2])
+  local id = ids[i]
+  local r = records[i]
+  if ended[id] then r = "1" .. ended[id] .. sub(r, 3) end
+  local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
   if no then answers[i] = no
   else
     local state = settle(id, r, ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
     answers[i] = "a" .. state .. sub(r, 3, 3)
-    done[id] = "k" .. state .. sub(r, 3, 3)
+    ended[id] = state
   end
 end
 sendTold()

@@ -75,7 +75,7 @@ export const releaseScript: Script = defineScript(
   String.raw`
 local ids, answers = {}, {}
 for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
-local records = recordsOf(ids)
+local records, released = recordsOf(ids), {}
 
 local function release(id, r, name)
   if sub(r, 3, 3) == "1" then
@@ -95,10 +95,13 @@ end
 for i = #ids, 1, -1 do
   local at = 3 + (i - 1) * 4
   local r = records[i]
+  if released[ids[i]] then r = "1" .. released[ids[i]] .. sub(r, 3) end
   local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
   if no then answers[i] = no
   else
-    answers[i] = "a" .. release(ids[i], r, ARGV[at + 1]) .. sub(r, 3, 3)
+    local state = release(ids[i], r, ARGV[at + 1])
+    answers[i] = "a" .. state .. sub(r, 3, 3)
+    released[ids[i]] = state
     call("ZREM", place("lease", ARGV[at + 1]), ids[i])
   end
 end
