@@ -31,12 +31,10 @@ import { type Random, systemRandom } from "./random.ts";
 import { byteLength, type TaskRecord } from "./record.ts";
 import { encodeError, toError } from "./remote_error.ts";
 import { repeat } from "./repeat.ts";
-import { decodeValue, encodeValue, jsonSerializer, type Serializer } from "./serializer.ts";
+import { decodeValue, encodeValue, jsonSerializer, refuseLarge, type Serializer } from "./serializer.ts";
 import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
 import { RedisTask, type TaskFn } from "./task.ts";
 
-/** The default of `resultLimit`: 1 MiB. */
-export const RESULT_LIMIT = 1_048_576;
 /** The default of `attemptTimeout` for a task without a deadline: 30 minutes. */
 export const ATTEMPT_TIMEOUT = 1_800_000;
 /** An outcome that the store could not take is repeated for so many milliseconds (protocol rule 4). */
@@ -183,14 +181,10 @@ function endingOf(record: TaskRecord, context: AttemptContext, execution: Execut
 }
 
 function resultBody(record: TaskRecord, context: AttemptContext, value: unknown): string {
-  const { serializer, resultLimit = RESULT_LIMIT } = context;
-  const body = encodeValue(serializer, value, `the result of task ${record.id}`);
-  // A character is one to three bytes: most results need no counting.
-  if (body.length * 3 <= resultLimit || byteLength(body) <= resultLimit) return body;
-  throw new RangeError(
-    `Cannot store the result of task ${record.id}: its ${byteLength(body)} bytes are more than the limit of ` +
-      `${resultLimit}; store it elsewhere and return where`,
-  );
+  const what = `the result of task ${record.id}`;
+  const body = encodeValue(context.serializer, value, what);
+  refuseLarge(body, what, context.resultLimit);
+  return body;
 }
 
 interface Write {
@@ -204,7 +198,7 @@ interface Write {
 async function writeEnding(write: Write, { execution, body }: Ending): Promise<OwnerAnswer | null> {
   const { ownership, context } = write;
   try {
-    if (execution.state === "abandoned") return null;
+    if (execution.state === "abandoned") return logLoss(write, execution.reason);
     const wait = context.leases.fresh(ownership) ?? context.hold?.();
     if (wait !== undefined) await wait;
     const outcome = encodeOutcome({ progress: write.progress.last, body });
@@ -225,6 +219,13 @@ async function writeEnding(write: Write, { execution, body }: Ending): Promise<O
   } finally {
     context.leases.remove(ownership);
   }
+}
+
+/** Lost leases are what wears a listener out: whoever runs it should see them. Tasks given back at a stop are not lost. */
+function logLoss({ ownership, context }: Write, reason: Error): null {
+  const { id, name: taskName } = ownership;
+  if (reason instanceof LeaseLostError) safeLog(context.log)({ level: "warn", message: reason.message, id, taskName });
+  return null;
 }
 
 /** Under its fence an outcome may be sent at any time and any number of times. */

@@ -28,6 +28,7 @@ export function within<Result>(
 ): Promise<Result> {
   const { id, deadline, signal } = limits;
   const gone = new AbortController();
+  const timeout = Math.max(0, Math.round(deadline - clock.monotonic()));
   return new Promise<Result>((resolve, reject) => {
     let cancel = () => {};
     const leave = (reason: unknown) => {
@@ -37,8 +38,9 @@ export function within<Result>(
     const abort = () => leave(signal?.reason);
     const watch = () => {
       const left = deadline - clock.monotonic();
-      if (left <= 0) leave(new TaskTimeoutError(`Cannot wait for task ${id} any longer: its timeout is over`));
-      else cancel = clock.after(Math.min(left, TIMER_MAX), watch);
+      if (left <= 0) {
+        leave(new TaskTimeoutError(`Cannot wait for task ${id} any longer: it was not done within ${timeout} ms`));
+      } else cancel = clock.after(Math.min(left, TIMER_MAX), watch);
     };
     const end = () => {
       cancel();

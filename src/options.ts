@@ -29,7 +29,7 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
   readonly serializer?: Serializer;
   /** Others that this queue can read. JSON always belongs to them. @default [] */
   readonly serializers?: readonly Serializer[];
-  /** How long a listener owns a task without renewing it, in milliseconds: a dead one's tasks are back after that. @default 30_000 */
+  /** How long a listener owns a task without renewing it, in milliseconds: a dead one's tasks are back after that; at least 100. @default 30_000 */
   readonly lease?: number;
   /** How long an ended task is kept, in milliseconds, at least 30_000. @default the task's timeout */
   readonly resultTtl?: number;
@@ -108,6 +108,9 @@ export interface QueueSettings {
 /** An ended task is never removed sooner: a caller in doubt may repeat its call for so long (protocol rule 4). */
 const RESULT_TTL_MIN = 30_000;
 
+/** A shorter lease is over before it can be renewed on a busy machine, and every task is lost to it. */
+const LEASE_MIN = 100;
+
 const QUEUE_KEYS = [
   ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout log clock random".split(" "),
 ];
@@ -119,11 +122,11 @@ export function settingsOf(options: QueueOptions): QueueSettings {
   return {
     suffix: checkText("suffix", options.suffix ?? "task-queue"),
     timeout: checkDuration("timeout", options.timeout ?? 300_000, { infinite: true }),
-    interval: checkDuration("interval", options.interval ?? 5_000, { least: 1 }),
+    interval: checkDuration("interval", options.interval ?? 5_000, { least: 10 }),
     taskFn: checkTaskFn(options.taskFn),
     serializer: checkSerializer(serializer),
     serializers: serializersOf([jsonSerializer, ...options.serializers ?? [], serializer]),
-    lease: checkDuration("lease", options.lease ?? 30_000, { least: 1 }),
+    lease: checkDuration("lease", options.lease ?? 30_000, { least: LEASE_MIN }),
     resultTtl: checkResultTtl(options.resultTtl),
     attemptTimeout: checkOptional("attemptTimeout", options.attemptTimeout, { least: 1 }),
     log: safeLog(options.log ?? consoleLog),

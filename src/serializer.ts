@@ -7,6 +7,7 @@
  * @module
  */
 import { SerializationError } from "./errors.ts";
+import { byteLength } from "./record.ts";
 
 /**
  * Turns values into text and back. Binary codecs return base64.
@@ -40,6 +41,7 @@ export const jsonSerializer: Serializer = {
   serialize(value: unknown): string {
     const text = JSON.stringify(value) as string | undefined;
     if (text === undefined) throw new TypeError(`JSON has no form for a ${typeof value}`);
+    if (text.includes('"__proto__":')) throw new TypeError('the key "__proto__" is refused');
     return text;
   },
   deserialize(text: string): unknown {
@@ -51,6 +53,20 @@ export const jsonSerializer: Serializer = {
 function refuseProto(key: string, value: unknown): unknown {
   if (key === "__proto__") throw new TypeError('the key "__proto__" is refused');
   return value;
+}
+
+/** Bytes that a serialized value may have unless said otherwise: 1 MiB. Larger ones hold Redis, and everybody else, for too long. */
+export const VALUE_LIMIT = 1_048_576;
+
+/** Refuses a serialized value of more than `limit` bytes with a `RangeError` naming `what`, its size and the limit. */
+export function refuseLarge(text: string, what: string, limit: number = VALUE_LIMIT): void {
+  // A character is one to three bytes: most values need no counting.
+  if (text.length * 3 <= limit) return;
+  const bytes = byteLength(text);
+  if (bytes <= limit) return;
+  throw new RangeError(
+    `Cannot store ${what}: its ${bytes} bytes are more than the limit of ${limit}; store it elsewhere and pass where`,
+  );
 }
 
 /** Writes a value as `<name>=<text>` or `<name>-`. Throws {@linkcode SerializationError} naming `what`. */

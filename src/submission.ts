@@ -9,7 +9,7 @@ import type { QueueSettings } from "./options.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
 import type { TaskKind, TaskRecord } from "./record.ts";
 import { decodeError, encodeError } from "./remote_error.ts";
-import { decodeValue, encodeValue, jsonSerializer, type Serializer } from "./serializer.ts";
+import { decodeValue, encodeValue, jsonSerializer, refuseLarge, type Serializer } from "./serializer.ts";
 import type { EnqueueRequest, IfExists, PutRequest, Store } from "./store/store.ts";
 import { RedisTask } from "./task.ts";
 import { hasEnded } from "./waiter.ts";
@@ -54,9 +54,12 @@ export function timeLeft(submission: Submission, clock: Clock): number {
   throw new TaskTimeoutError(`Cannot send task ${submission.id}: its timeout is over`);
 }
 
-/** Writes params. Throws `SerializationError`. */
+/** Writes params. Throws `SerializationError`, and `RangeError` over 1 MiB. */
 export function encodeParams(submission: { readonly id: string; readonly params: unknown }, codecs: Codecs): string {
-  return encodeValue(codecs.serializer, submission.params, `the params of task ${submission.id}`);
+  const what = `the params of task ${submission.id}`;
+  const text = encodeValue(codecs.serializer, submission.params, what);
+  refuseLarge(text, what);
+  return text;
 }
 
 /** The request that enqueues a submission; its `timeout` is what is left now. */
