@@ -112,8 +112,10 @@ function ownersCall(
     }
     case "progress":
       return (store) => store.progress(task, `{"progress":[${owned.length},100,1]}\n`);
-    case "release":
-      return (store) => store.release(group(task, command.count, owned));
+    case "release": {
+      const tasks = group(task, command.count, owned);
+      return (store) => store.release(command.twice ? [...tasks, task] : tasks);
+    }
     case "renew": {
       const { lease, presence, count } = command;
       const request: RenewRequest = { owner: task.owner, lease, tasks: group(task, count, owned) };

@@ -61,9 +61,9 @@ const commands = {
   fail: fc.record({
     own,
     state: fc.constantFrom("failed", "cancelled", "expired"),
-    retryIn: fc.constantFrom(-1, 0, 500, 3_000),
+    retryIn: fc.constantFrom(-1, 0, 500, 1_999, 2_000, 2_001, 3_000),
   }),
-  release: fc.record({ own, count: fc.integer({ min: 1, max: 3 }) }),
+  release: fc.record({ own, count: fc.integer({ min: 1, max: 3 }), twice: fc.boolean() }),
   renew: fc.record({
     own,
     lease,
@@ -136,6 +136,20 @@ const scenes: fc.Arbitrary<Command[]>[] = [
   fc.tuple(enqueued, client, lease).map(([task, client, lease]): Command[] => [
     task,
     { verb: "withdraw", id: task.id, client, nonce: 1, lease },
+  ]),
+  // Dead hints at the head of a list, and an enqueue that meets them.
+  fc.tuple(enqueued, fc.integer({ min: 1, max: 5 }), id).map(([task, corpses, id]): Command[] => [
+    ...Array.from({ length: corpses }, (): Command[] => [
+      task,
+      { verb: "cancel", id: task.id, nonce: -1, unlessJoined: false },
+    ]).flat(),
+    { ...task, id },
+  ]),
+  // A retry that would be due at, before or after the deadline.
+  fc.tuple(enqueued, fc.constantFrom(1_999, 2_000, 2_001)).map(([task, retryIn]): Command[] => [
+    { ...task, timeout: 2_000 },
+    claimed,
+    { verb: "fail", own: 0, state: "failed", retryIn },
   ]),
   // An answer that is read once, and a late copy of its enqueue.
   fc.tuple(enqueued, client).map(([task, client]): Command[] => [

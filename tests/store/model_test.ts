@@ -44,7 +44,6 @@ describe("memory store and Redis store", () => {
     await fc.assert(fc.asyncProperty(walks, (commands) => walk(port, messages, commands)), {
       seed: SEED,
       numRuns: Math.max(1, Math.ceil(STEPS / (LONGEST / 2))),
-      endOnFailure: process.env.MODEL_NO_SHRINK === "1",
     });
   });
 });
