@@ -35,6 +35,7 @@ export function parseRedisUrl(text: string): RedisTarget {
   const shown = redact(text);
   const refuse = (reason: string): TypeError => new TypeError(`Cannot use Redis URL "${shown}": ${reason}`);
   const url = tryUrl(text);
+  if (!url) refusePort(text, refuse);
   if (!url) throw refuse(`it is not a URL. Expected ${FORMS} (in a user or password, write # / ? @ % as %-escapes)`);
   const unix = url.protocol === "unix:" || url.protocol === "redis+unix:";
   if (!unix && url.protocol !== "redis:" && url.protocol !== "rediss:") {
@@ -69,6 +70,12 @@ function tryUrl(text: string): URL | undefined {
   } catch {
     return undefined; // The error of the platform carries the whole text, password included: it is dropped.
   }
+}
+
+/** Names the port when it is what makes a text no URL. */
+function refusePort(text: string, refuse: (reason: string) => TypeError): void {
+  const port = /^[a-z+]+:\/\/(?:.*@)?(?:\[[^\]]*\]|[^:/?#]*):(\d+)(?:[/?#]|$)/i.exec(text)?.[1];
+  if (port !== undefined && Number(port) > 65_535) throw refuse(`its port ${port} is greater than 65535`);
 }
 
 function decode(text: string, refuse: (reason: string) => TypeError): string {

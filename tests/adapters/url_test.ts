@@ -38,7 +38,9 @@ describe("parseRedisUrl", () => {
       ["redis://u:topsecret@h/-1", /database/],
       ["redis://u:topsecret@h?timeout=1", /unknown parameter "timeout"/],
       ["redis://u:topsecret%zz@h", /begins no escape/],
-      ["redis://u:topsecret@h:99999", /not a URL/],
+      ["redis://u:topsecret@h:99999", /its port 99999 is greater than 65535/],
+      ["redis://127.0.0.1:65536/1", /its port 65536/],
+      ["redis://[::1]:99999", /its port 99999/],
       ["unix://", /path of the socket is missing/],
     ];
     for (const [url, reason] of wrong) {
