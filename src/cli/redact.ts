@@ -16,9 +16,9 @@ const SHORTEST_SECRET = 4;
 export class Redactor {
   readonly #secrets = new Set<string>();
 
-  /** Learns the password of a URL, as written and as decoded. What is no URL is ignored. */
+  /** Learns the password of a Redis URL, as written and as decoded. Any other text is ignored: a path may hold an "@" too. */
   learn(url: string | undefined): void {
-    const credentials = /^[a-z][a-z0-9+.-]*:\/\/(.*)@/i.exec(url ?? "")?.[1];
+    const credentials = /^(?:rediss?|(?:redis\+)?unix):\/\/(.*)@/i.exec(url ?? "")?.[1];
     if (credentials === undefined) return;
     const password = credentials.slice(credentials.indexOf(":") + 1);
     for (const secret of [password, decoded(password)]) {
@@ -34,10 +34,15 @@ export class Redactor {
   }
 }
 
-/** Masks user and password in every URL of a text: `redis://user:secret@host` becomes `redis://***@host`. */
+/**
+ * Masks user and password in every URL of a text: `redis://user:secret@host` becomes `redis://***@host`.
+ *
+ * What holds a `/` or a `[` is a path or a piece of our own help and stays, as does the password of our own hint; a
+ * real password with such a letter is one that {@linkcode Redactor.learn} has seen.
+ */
 export function redactUrls(text: string): string {
   return text
-    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s"'`]*@/gi, `$1${MASK}@`)
+    .replace(/([a-z][a-z0-9+.-]*:\/\/)(?!:password@host\b)[^\s"'`/[]*@/gi, `$1${MASK}@`)
     .replace(/([?&](?:password|auth|token)=)[^&\s"'`]*/gi, `$1${MASK}`);
 }
 

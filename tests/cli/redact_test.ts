@@ -13,6 +13,12 @@ describe("redactUrls", () => {
     assert.equal(redactUrls(text), text);
   });
 
+  it("leaves our own help, and paths with an @, alone", () => {
+    const text = "redis://[user:password@]host[:port][/db] redis://:password@host " +
+      "file:///app/node_modules/@stricli/core/dist/index.js https://jsr.io/@std/path";
+    assert.equal(redactUrls(text), text);
+  });
+
   it("masks passwords in the query of a URL", () => {
     assert.equal(redactUrls("redis://h?password=abc&db=1"), "redis://h?password=***&db=1");
   });
@@ -23,6 +29,18 @@ describe("Redactor", () => {
     const redactor = new Redactor();
     redactor.learn("redis://user:s3%40cret@host");
     assert.equal(redactor.redact("AUTH user s3@cret or s3%40cret"), "AUTH user *** or ***");
+  });
+
+  it("masks a learned password that no URL may hold", () => {
+    const redactor = new Redactor();
+    redactor.learn("redis://:sec/r[t@host");
+    assert.equal(redactor.redact("at redis://:sec/r[t@host"), "at redis://:***@host");
+  });
+
+  it("learns nothing from a path", () => {
+    const redactor = new Redactor();
+    redactor.learn("file:///home/me@work/tasks.ts");
+    assert.equal(redactor.redact("no file /home/me"), "no file /home/me");
   });
 
   it("learns nothing from what has no password", () => {
