@@ -12,6 +12,7 @@ import { CliError, EXIT, usageError } from "./exit_codes.ts";
 import type { Output } from "./output.ts";
 import { redactUrls } from "./redact.ts";
 import type { Shutdown } from "./shutdown.ts";
+import { whyUnreachable } from "./unreachable.ts";
 
 /** The `this` of every command. */
 export interface CliContext extends CommandContext {
@@ -119,10 +120,7 @@ async function reached<T>(url: string, ask: () => Promise<T>): Promise<T> {
     return await ask();
   } catch (error) {
     if (error instanceof ConnectionLostError) {
-      const message = `Cannot reach Redis at ${
-        redactUrls(url)
-      }: ${error.message}. Is it running? See --url and REDIS_URL`;
-      throw new CliError(EXIT.unreachable, message, { cause: error });
+      throw new CliError(EXIT.unreachable, whyUnreachable(redactUrls(url), error), { cause: error });
     }
     throw asUsage(error);
   }

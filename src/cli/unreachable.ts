@@ -1,0 +1,45 @@
+/**
+ * Why Redis could not be used, as a sentence with the way out.
+ *
+ * The reasons are told apart by their texts: Redis has codes for some of them only, and a client that closes a
+ * connection has none at all.
+ *
+ * @module
+ */
+import type { ConnectionLostError } from "../errors.ts";
+
+const WHERE = "See --url and REDIS_URL";
+/** What a server that speaks no TLS, or only TLS, makes of the other's greeting. */
+const MISUNDERSTOOD = /no answer|closed|reset|hang ?up|disconnect|EPROTO|ssl|tls/i;
+
+/** The sentence for a connection to `url` that could not be made or broke; the password is still in it if it was in `error`. */
+export function whyUnreachable(url: string, error: ConnectionLostError): string {
+  const reason = reasonOf(error);
+  if (reason.startsWith("NOAUTH")) {
+    return `Redis at ${url} wants a password: write redis://:password@host in --url or REDIS_URL`;
+  }
+  if (/^WRONGPASS|^ERR invalid password|^ERR AUTH /.test(reason)) {
+    return `Redis at ${url} refused the credentials: ${reason}. ${WHERE}`;
+  }
+  if (/DB index/i.test(reason)) return `Redis at ${url} has no such database: ${reason}. ${WHERE}`;
+  if (/^[A-Z]{2,} /.test(reason) && !/^E[A-Z]+ /.test(reason)) return `Redis at ${url} cannot be used: ${reason}`;
+  return `${endless(error.message)}. ${hintFor(url, reason)}`;
+}
+
+function hintFor(url: string, reason: string): string {
+  if (/^rediss:/i.test(url)) {
+    if (/certificate|self.signed|CERT/i.test(reason)) return "Its TLS certificate is not trusted here";
+    if (MISUNDERSTOOD.test(reason)) return `Does this port speak TLS? Without TLS write redis://. ${WHERE}`;
+  } else if (MISUNDERSTOOD.test(reason)) return `Is it a Redis? When it speaks TLS only, write rediss://. ${WHERE}`;
+  return `Is it running? ${WHERE}`;
+}
+
+/** What the client or the server said itself, without a full stop at its end. */
+function reasonOf(error: ConnectionLostError): string {
+  const { cause } = error;
+  return endless(cause instanceof Error && cause.message !== "" ? cause.message : error.message);
+}
+
+function endless(text: string): string {
+  return text.replace(/\.+$/, "");
+}
