@@ -74,14 +74,84 @@ describe("scripts", () => {
     });
   }
 
-  it("a completion stopped by a wrong type at its lease has its outcome, and its lease entry is dropped later", async () => {
+  it("a completion whose lease cannot be removed is accepted: the entry left is a dead hint", async () => {
     await store.enqueue(request("t1"));
     const [task] = (await claim(1)).tasks;
     await plantWrongType(keys.lease("a"));
-    await assert.rejects(store.complete(own(task!), "\njson=1"), { code: "WRONGTYPE" });
-    assert.equal((await store.read("t1"))!.outcome, "\njson=1");
+    assert.equal((await store.complete(own(task!), "\njson=1")).verdict, "accepted");
     assert.equal((await store.complete(own(task!), "\njson=2")).verdict, "kept");
     assert.equal((await store.read("t1"))!.outcome, "\njson=1");
+  });
+
+  it("in a call of many enqueues the failure of one is its own: the others are stored and their bells ring", async () => {
+    await plantWrongType(keys.queue("bad"));
+    const [first, bad, last] = await Promise.allSettled([
+      store.enqueue(request("t1")),
+      store.enqueue(request("t2", { name: "bad", nonce: `${CLIENT}00000002` })),
+      store.enqueue(request("t3", { nonce: `${CLIENT}00000003` })),
+    ]);
+    assert.equal(first.status, "fulfilled");
+    assert.equal((bad as PromiseRejectedResult).reason.code, "WRONGTYPE");
+    assert.equal(last.status, "fulfilled");
+    assert.equal(await value("LLEN", keys.bell("a")), 1);
+    assert.deepEqual((await claim(1)).tasks.map(({ id }) => id), ["t1", "t3"]);
+  });
+
+  it("in a call of many completions the failure of one is its own", async () => {
+    await store.enqueue(request("t1"));
+    await store.enqueue(request("t2", { nonce: `${CLIENT}00000002` }));
+    const tasks = (await claim(1)).tasks;
+    await plantWrongType(keys.scheduled("a"));
+    const [retried, done] = await Promise.allSettled([
+      store.fail(own(tasks[0]!), { state: "failed", outcome: "\n!{}", retryIn: 10 }),
+      store.complete(own(tasks[1]!), "\njson=1"),
+    ]);
+    assert.equal((retried as PromiseRejectedResult).reason.code, "WRONGTYPE");
+    assert.equal(done.status, "fulfilled");
+    assert.equal((await store.readHeader("t1"))!.state, "running");
+    assert.equal((await store.readHeader("t2"))!.state, "succeeded");
+  });
+
+  it("on a full Redis a joiner joins, a resend is answered and only what is new is refused, in one call", async () => {
+    await store.enqueue(request("t1", { kind: "asked" }));
+    const owned = { owner: CLIENT, lease: 1_000 };
+    const mine = request("t2", { name: "b", nonce: `${CLIENT}00000002`, ownIfUnattended: owned });
+    assert.equal((await store.enqueue(mine)).verdict, "owned");
+    await port.exec([["CONFIG", "SET", "maxmemory", "1"]]);
+    const [joined, again, fresh] = await Promise.allSettled([
+      store.enqueue(request("t1", { kind: "asked", nonce: "client00000200000001" })),
+      store.enqueue(mine),
+      store.enqueue(request("t3", { nonce: `${CLIENT}00000003` })),
+    ]);
+    const small = [
+      store.withdraw({ id: "t1", nonce: `${CLIENT}00000001`, owner: CLIENT, lease: 1_000 }),
+      store.cancel({ id: "t2" }),
+      store.put({ ...request("t4"), kind: "enqueued", state: "stored", owner: CLIENT, outcome: "" }),
+    ];
+    await Promise.all(small);
+    await port.exec([["CONFIG", "SET", "maxmemory", "0"]]);
+    assert.equal((joined as PromiseFulfilledResult<{ verdict: string }>).value.verdict, "joined");
+    assert.equal((again as PromiseFulfilledResult<{ verdict: string }>).value.verdict, "owned");
+    assert.equal((fresh as PromiseRejectedResult).reason.name, "QueueFullError");
+  });
+
+  it("what only looks like a record is none: it is not claimed and stops nobody", async () => {
+    await port.exec([["SET", keys.record("bad"), `12${"x".repeat(200)}`], ["RPUSH", keys.queue("a"), "bad"]]);
+    await store.enqueue(request("t1"));
+    assert.deepEqual((await claim(1)).tasks.map(({ id }) => id), ["t1"]);
+  });
+
+  it("withdraw leaves a scheduled task its delay", async () => {
+    await store.enqueue(request("t1", { delay: 60_000 }));
+    const answer = await store.withdraw({ id: "t1", nonce: `${CLIENT}00000001`, owner: CLIENT, lease: 1_000 });
+    assert.deepEqual(answer, { verdict: "refused", state: "scheduled" });
+  });
+
+  it("take of a run leaves another run of the same id alone", async () => {
+    await store.enqueue(request("t1"));
+    await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
+    assert.equal(await store.take({ id: "t1", reader: CLIENT, nonce: `${CLIENT}00000009` }), null);
+    assert.equal((await store.take({ id: "t1", reader: CLIENT, nonce: `${CLIENT}00000001` }))!.outcome, "\njson=1");
   });
 
   it("an enqueue stopped by a wrong type at its list stores no record", async () => {

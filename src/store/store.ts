@@ -171,6 +171,15 @@ export interface PutAnswer {
   readonly state: TaskState | "deleted" | null;
 }
 
+/** A reader takes what has ended. */
+export interface TakeRequest {
+  readonly id: string;
+  /** Twelve characters; the same reader may take again. */
+  readonly reader: string;
+  /** Only this run, when given. */
+  readonly nonce?: string;
+}
+
 /** The bell of a listener: wakes it when one of its names got work. */
 export interface Bell {
   /** Waits for a token on one of the names: the name, or null after `timeout` milliseconds or a {@linkcode cancel}. */
@@ -202,7 +211,7 @@ export interface Store {
   /** The header of an id (tombstones included), or null. */
   readHeader(id: string): Promise<TaskHeader | null>;
   /** Marks an ended record as taken by this reader and returns it; null for every other reader, and when there is none. A live or joined record is returned unmarked. */
-  take(request: { readonly id: string; readonly reader: string }): Promise<TaskRecord | null>;
+  take(request: TakeRequest): Promise<TaskRecord | null>;
   /** Deletes what this reader took; a tombstone stays for a minute. */
   acknowledge(request: { readonly id: string; readonly reader: string }): Promise<void>;
   /** Does anybody listen to the name now? */

@@ -4,7 +4,7 @@
  * @module
  */
 import { NO_FENCE, type TaskRecord } from "../../record.ts";
-import type { CancelAnswer, CancelRequest, PutAnswer, PutRequest } from "../store.ts";
+import type { CancelAnswer, CancelRequest, PutAnswer, PutRequest, TakeRequest } from "../store.ts";
 import { isEnded, isLive, type Script } from "./memory_script.ts";
 
 /** Ends what waits; asks the owner of what runs. */
@@ -79,9 +79,10 @@ function fenceOf(script: Script, same: boolean, found: TaskRecord | null): strin
 }
 
 /** Marks an ended record as taken by a reader, who stands in the place of the owner from then on. */
-export function take(script: Script, { id, reader }: { id: string; reader: string }): TaskRecord | null {
+export function take(script: Script, { id, reader, nonce }: TakeRequest): TaskRecord | null {
   const record = script.record(id);
   if (record === null || record.state === "deleted") return null;
+  if (nonce !== undefined && record.nonce !== nonce) return null;
   if (record.taken) return record.owner === reader ? record : null;
   if (!isEnded(record.state) || record.joined) return record;
   return script.write({ ...record, taken: true, owner: reader });

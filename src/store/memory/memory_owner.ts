@@ -90,7 +90,7 @@ export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnsw
     script.lease(record, lease);
     return { verdict: "owned", record };
   }
-  if (record.state !== "queued" && record.state !== "scheduled") return refused;
+  if (record.state !== "queued") return refused;
   if (script.isLate(record)) {
     return { verdict: "refused", state: script.endUnowned(record, "expired").state as TaskState };
   }

@@ -29,6 +29,7 @@ import type {
   PutRequest,
   RenewRequest,
   Store,
+  TakeRequest,
   WithdrawAnswer,
   WithdrawRequest,
 } from "../store.ts";
@@ -104,7 +105,7 @@ export class MemoryStore implements Store {
     return this.#run((script) => script.record(id));
   }
 
-  take(request: { readonly id: string; readonly reader: string }): Promise<TaskRecord | null> {
+  take(request: TakeRequest): Promise<TaskRecord | null> {
     return this.#run((script) => take(script, request));
   }
 

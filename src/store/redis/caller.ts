@@ -9,7 +9,7 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
- * The hint stays in the list: it is dead, and the next claim drops it.
+ * The hint stays in the list: it is dead, and the next claim drops it. A scheduled task keeps its delay or its backoff.
  */
 export const withdrawScript: Script = defineScript(
   "withdraw",
@@ -24,10 +24,9 @@ if state == "3" and sub(r, 41, 52) == owner then
   outlive(id, r, lease)
   return { "o", r }
 end
-if state ~= "1" and state ~= "2" then return { "r", state } end
+if state ~= "2" then return { "r", state } end
 if isLate(r) then
   finish(id, r, "7", NO_OWNER)
-  if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
   sendTold()
   return { "r", "7" }
 end
@@ -36,7 +35,6 @@ local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 
 call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
 call("SETRANGE", recordKey(id), 1, front)
 outlive(id, r, lease)
-if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
 return { "o", "1" .. front .. sub(r, 53) }`,
 );
 
@@ -106,7 +104,7 @@ return { "w", state }`,
 );
 
 /**
- * ARGV: 3 id, 4 reader (12 characters). Returns the record or false.
+ * ARGV: 3 id, 4 reader (12 characters), 5 nonce or empty for any run. Returns the record or false.
  * A taken record is kept for a minute, so that a reader whose answer was lost may take it again.
  */
 export const takeScript: Script = defineScript(
@@ -117,7 +115,7 @@ local r = call("GET", recordKey(id))
 if not r then return false end
 if not isRecord(r) then return isBare(r) and r end
 local state = sub(r, 2, 2)
-if state == "8" then return false end
+if state == "8" or (ARGV[5] ~= "" and sub(r, 80, 99) ~= ARGV[5]) then return false end
 if state < "4" or sub(r, 4, 4) == "1" then return r end
 if sub(r, 5, 5) == "1" then return sub(r, 41, 52) == reader and r end
 call("SETRANGE", recordKey(id), 4, "1")

@@ -16,7 +16,8 @@ import { stateOf } from "./answers.ts";
  * ARGV from 3, twelve an item: id, name, nonce, kind, ifExists (`j` join, `r` replace, `x` reject), timeout ms,
  * delay ms, resultTtl (10 digits), maxAttempts (3 digits), body, owner when it shall run there if nobody listens,
  * lease ms.
- * Returns an array an item: `a` state · `o` record · `j` state nonce · `e` record · `c` name · `x` state · `d` · `f`.
+ * Returns an array an item: `a` state · `o` record · `j` state nonce · `e` record · `c` name · `x` state · `d` · `f` ·
+ * `!` an error.
  *
  * Looks before it writes, so that the resend of an accepted task is answered on a full Redis; a new one is refused
  * there by its first write, before anything is stored.
@@ -33,11 +34,11 @@ local function isUnattended(task)
   return task.owner ~= "" and task.delay == 0 and call("ZCOUNT", place("listen", task.name), "(" .. int(ms), "+inf") == 0
 end
 
--- Where a new task waits (or runs): first the place, then the record. An error object when memory is full.
+-- Where a new task waits (or runs): first the place, then the record. Its first write is refused when memory is full.
 local function enter(task, state)
-  if state == "3" then return redis.pcall("ZADD", place("lease", task.name), int(ms + task.lease), task.id) end
-  if state == "1" then return redis.pcall("ZADD", place("scheduled", task.name), int(ms + task.delay), task.id) end
-  return redis.pcall("RPUSH", place("queue", task.name), task.id)
+  if state == "3" then return call("ZADD", place("lease", task.name), int(ms + task.lease), task.id) end
+  if state == "1" then return call("ZADD", place("scheduled", task.name), int(ms + task.delay), task.id) end
+  return call("RPUSH", place("queue", task.name), task.id)
 end
 
 local function leaveOld(task, old)
@@ -56,11 +57,7 @@ local function start(task, old)
   if isUnattended(task) then
     task.state, owner, attempt, fence = "3", task.owner, "001", newFence(tonumber(fence))
   end
-  local entered = enter(task, task.state)
-  if type(entered) == "table" and entered.err then
-    if string.find(entered.err, "OOM", 1, true) then return { "f" } end
-    return error(entered)
-  end
+  enter(task, task.state)
   local deadline = task.timeout > 0 and format("%013.0f", ms + task.timeout) or "0000000000000"
   local r = "1" .. task.state .. "000" .. attempt .. "000" .. now .. fence .. owner .. task.kind .. task.maxAttempts ..
     deadline .. task.resultTtl .. task.nonce .. task.body
@@ -79,13 +76,18 @@ local function start(task, old)
   return { "a", task.state }
 end
 
+local function note(task)
+  local key = base .. "|task-joined:" .. task.id
+  call("SADD", key, sub(task.nonce, 1, 12))
+  local left = call("PTTL", recordKey(task.id))
+  if left > 0 then call("PEXPIRE", key, int(left)) end
+  call("SETRANGE", recordKey(task.id), "3", "1")
+end
+
 local function join(task, r)
   if task.kind == "a" then
-    local key = base .. "|task-joined:" .. task.id
-    call("SADD", key, sub(task.nonce, 1, 12))
-    local left = call("PTTL", recordKey(task.id))
-    if left > 0 then call("PEXPIRE", key, int(left)) end
-    call("SETRANGE", recordKey(task.id), "3", "1")
+    -- On a full Redis nothing can be noted: this waiter hears by its polls.
+    guarded(note, task)
     written[task.id] = sub(r, 1, 3) .. "1" .. sub(r, 5)
   end
   return { "j", sub(r, 2, 2), sub(r, 80, 99) }
@@ -97,7 +99,7 @@ local function again(task, r)
   if state == "8" then return { "d" } end
   if state >= "4" then return { "e", r } end
   if state == "3" and task.owner ~= "" and sub(r, 41, 52) == task.owner then
-    call("ZADD", place("lease", nameOf(r)), int(ms + task.lease), task.id)
+    guarded(call, "ZADD", place("lease", nameOf(r)), int(ms + task.lease), task.id)
     outlive(task.id, r, task.lease)
     return { "o", r }
   end
@@ -162,11 +164,14 @@ for i = 1, #ids do
     timeout = tonumber(ARGV[at + 5]), delay = tonumber(ARGV[at + 6]), resultTtl = ARGV[at + 7],
     maxAttempts = ARGV[at + 8], body = ARGV[at + 9], owner = ARGV[at + 10], lease = tonumber(ARGV[at + 11]),
   }
-  answers[i] = enqueue(task, written[task.id] or records[i])
+  local answer, failure = guarded(enqueue, task, written[task.id] or records[i])
+  if answer then answers[i] = answer
+  elseif string.find(failure, "OOM", 1, true) then answers[i] = { "f" }
+  else answers[i] = { "!", failure } end
 end
 for name, count in pairs(names) do
-  sweep(name, count + 2)
-  ring(name)
+  guarded(sweep, name, count + 2)
+  guarded(ring, name)
 end
 sendTold()
 return answers`,

@@ -12,7 +12,7 @@ import { defineScript, type Script } from "./script.ts";
 
 /**
  * ARGV from 3, seven an item: id, name, owner, fence, state digit, ms until the next attempt or empty, outcome.
- * Returns three characters an item (`ownerAnswer`).
+ * Returns three characters an item (`ownerAnswer`), or `!` and an error.
  */
 export const finishScript: Script = defineScript(
   "finish",
@@ -20,7 +20,7 @@ export const finishScript: Script = defineScript(
 local WIDTH = 7
 local ids = {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
-local records, ended = recordsOf(ids), {}
+local records, ended, left = recordsOf(ids), {}, {}
 
 local function retry(id, r, name, wait, outcome)
   local due = ms + wait
@@ -38,8 +38,10 @@ local function settle(id, r, name, state, wait, outcome)
   if isCancelled then state = "6" end
   if wait ~= "" and not isCancelled and retry(id, r, name, tonumber(wait), outcome) then state = "1"
   else finish(id, r, state, sub(r, 41, 52), outcome) end
-  call("ZREM", place("lease", name), id)
-  return state
+  left[name] = left[name] or {}
+  table.insert(left[name], id)
+  ended[id] = state
+  return "a" .. state .. sub(r, 3, 3)
 end
 
 local answers = {}
@@ -51,11 +53,12 @@ for i = 1, #ids do
   local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
   if no then answers[i] = no
   else
-    local state = settle(id, r, ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
-    answers[i] = "a" .. state .. sub(r, 3, 3)
-    ended[id] = state
+    local answer, failure = guarded(settle, id, r, ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
+    answers[i] = answer or "!" .. failure
   end
 end
+-- The old places last. A lease entry that cannot be removed is a dead hint.
+for name, done in pairs(left) do guarded(call, "ZREM", place("lease", name), unpack(done)) end
 sendTold()
 return answers`,
 );

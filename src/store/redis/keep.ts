@@ -8,7 +8,8 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 owner, 4 lease ms, 5 presence ms, 6 how many names follow, those names, then id, name, fence an item.
- * Returns three characters an item (`ownerAnswer`). Recovers and promotes for the names of its presence (at most 32 a call, from a
+ * Returns three characters an item (`ownerAnswer`); a lease that cannot be written (a wrong type at its key) is no loss
+ * of the task: the header names its owner still. Recovers and promotes for the names of its presence (at most 32 a call, from a
  * random one on) and of its items, so that saturated listeners do it too.
  */
 export const renewScript: Script = defineScript(
@@ -31,18 +32,18 @@ for i = 1, #ids do
   local at = first + (i - 1) * 3
   local r = records[i]
   local no = refusal(r, ARGV[at + 2], owner)
-  if no then answers[i] = no
-  else
-    call("ZADD", place("lease", ARGV[at + 1]), int(ms + lease), ids[i])
+  if not no then
+    guarded(call, "ZADD", place("lease", ARGV[at + 1]), int(ms + lease), ids[i])
     outlive(ids[i], r, lease)
-    answers[i] = "a" .. sub(r, 2, 3)
   end
+  answers[i] = no or "a" .. sub(r, 2, 3)
 end
-for name in pairs(mine) do
+local function tend(name)
   recover(name)
   promote(name)
   if call("LLEN", place("queue", name)) > 0 then ring(name) end
 end
+for name in pairs(mine) do guarded(tend, name) end
 sendTold()
 return answers`,
 );
@@ -58,9 +59,7 @@ for i = 1, #ids do
   local at = 3 + (i - 1) * 4
   local r = records[i]
   local no = refusal(r, ARGV[at + 2], ARGV[at + 1])
-  if not no then
-    call("SET", recordKey(ids[i]), sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL")
-  end
+  if not no then call("SET", recordKey(ids[i]), sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL") end
   answers[i] = no or ("a" .. sub(r, 2, 3))
 end
 return answers`,
@@ -97,13 +96,13 @@ for i = #ids, 1, -1 do
   local r = records[i]
   if released[ids[i]] then r = "1" .. released[ids[i]] .. sub(r, 3) end
   local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
-  if no then answers[i] = no
-  else
-    local state = release(ids[i], r, ARGV[at + 1])
-    answers[i] = "a" .. state .. sub(r, 3, 3)
+  local state, failure
+  if not no then state, failure = guarded(release, ids[i], r, ARGV[at + 1]) end
+  if state then
     released[ids[i]] = state
-    call("ZREM", place("lease", ARGV[at + 1]), ids[i])
+    guarded(call, "ZREM", place("lease", ARGV[at + 1]), ids[i])
   end
+  answers[i] = no or (state and "a" .. state .. sub(r, 3, 3)) or "!" .. failure
 end
 sendTold()
 return answers`,

@@ -29,6 +29,7 @@ import type {
   PutRequest,
   RenewRequest,
   Store,
+  TakeRequest,
   WithdrawAnswer,
   WithdrawRequest,
 } from "../store.ts";
@@ -61,6 +62,8 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "READONLY",
   "MASTERDOWN",
   "CLUSTERDOWN",
+  "NOREPLICAS",
+  "MISCONF",
   "TRYAGAIN",
 ]);
 
@@ -116,6 +119,8 @@ export class RedisStore implements Store {
     for (let end = tasks.length; end > 0; end -= 128) {
       const words = releaseWords(tasks.slice(Math.max(0, end - 128), end));
       const reply = await this.#repeat(() => this.#run(releaseScript, words), true) as string[];
+      const failure = reply.map(failureOf).find((text) => text !== null);
+      if (failure) throw errorOf(failure);
       answers.unshift(...reply.map(ownerAnswer));
     }
     return answers;
@@ -182,8 +187,10 @@ export class RedisStore implements Store {
     return text.startsWith("{") ? recordOf(id, text) : decodeHeader(text);
   }
 
-  async take(request: { readonly id: string; readonly reader: string }): Promise<TaskRecord | null> {
-    const text = await this.#repeat(() => this.#run(takeScript, [request.id, request.reader])) as string | null;
+  async take(request: TakeRequest): Promise<TaskRecord | null> {
+    const text = await this.#repeat(() => this.#run(takeScript, [request.id, request.reader, request.nonce ?? ""])) as
+      | string
+      | null;
     return text === null ? null : recordOf(request.id, text);
   }
 
@@ -227,10 +234,13 @@ export class RedisStore implements Store {
     return this.#time === null ? "" : String(Math.round(this.#time() * 1000));
   }
 
-  #batch(script: Script, item: readonly string[]): Promise<Reply> {
+  async #batch(script: Script, item: readonly string[]): Promise<Reply> {
     const now = this.#now();
     const lane = `${script.name} ${now} ${this.#keys.base}`;
-    return translate(this.#calls.batch(lane, script, [this.#keys.none, this.#keys.base, now], item));
+    const reply = await translate(this.#calls.batch(lane, script, [this.#keys.none, this.#keys.base, now], item));
+    const failure = failureOf(reply);
+    if (failure !== null) throw errorOf(failure);
+    return reply;
   }
 
   #run(script: Script, words: readonly string[]): Promise<Reply> {
@@ -244,27 +254,42 @@ export class RedisStore implements Store {
   /** Repeats a call whose outcome is unknown, word by word; with `unsent` also one that could not be sent. */
   async #repeat(call: (attempt: number) => Promise<Reply>, unsent = false): Promise<Reply> {
     const until = this.#clock.monotonic() + REPEAT_FOR;
-    let inDoubt = unsent;
+    let sent = false;
     for (let attempt = 0;; attempt++) {
       try {
         return await call(attempt);
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
-        inDoubt ||= error.sent;
-        if (!inDoubt || this.#clock.monotonic() >= until) throw error;
+        sent ||= error.sent;
+        if (!sent && !unsent) throw error;
+        if (this.#clock.monotonic() >= until) throw sent ? inDoubt(error) : error;
         await sleep(this.#clock, Math.min(50 * 2 ** attempt, 1000));
       }
     }
   }
 }
 
+/** Once anything was sent its outcome is unknown, whatever became of the repetitions. */
+function inDoubt(error: ConnectionLostError): ConnectionLostError {
+  return error.sent ? error : new ConnectionLostError(error.message, { sent: true, cause: error });
+}
+
+/** What a script says of an item that failed by itself: `!` and Redis' error. */
+function failureOf(reply: Reply): string | null {
+  if (Array.isArray(reply)) return reply[0] === "!" ? String(reply[1]) : null;
+  return typeof reply === "string" && reply.startsWith("!") ? reply.slice(1) : null;
+}
+
 async function translate(reply: Promise<Reply>): Promise<Reply> {
   try {
     return await reply;
   } catch (error) {
-    if (error instanceof RedisReplyError && UNAVAILABLE.has(error.code)) {
-      throw new ConnectionLostError(`Redis cannot work now: ${error.message}`, { sent: false, cause: error });
-    }
-    throw error;
+    throw error instanceof RedisReplyError ? errorOf(error.message) : error;
   }
+}
+
+function errorOf(text: string): Error {
+  const error = new RedisReplyError(text);
+  if (!UNAVAILABLE.has(error.code)) return error;
+  return new ConnectionLostError(`Redis cannot work now: ${error.message}`, { sent: false, cause: error });
 }

@@ -33,7 +33,11 @@ local now = format("%013.0f", ms)
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
 local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
-local function isRecord(r) return r and sub(r, 1, 1) == "1" and #r >= 114 end
+-- Anybody can write to our keys: what is not digits where digits belong is no record.
+local function isRecord(r)
+  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+    not string.find(sub(r, 6, 40), "%D")
+end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -91,6 +95,13 @@ local function outlive(id, r, lease)
   if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
     call("PEXPIRE", recordKey(id), int(2 * lease))
   end
+end
+
+-- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
+local function guarded(work, ...)
+  local ok, answer = pcall(work, ...)
+  if ok then return answer end
+  return nil, type(answer) == "table" and answer.err or tostring(answer)
 end
 
 local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
