@@ -11,6 +11,8 @@ import type { ConnectionLostError } from "../errors.ts";
 const WHERE = "See --url and REDIS_URL";
 /** What a server that speaks no TLS, or only TLS, makes of the other's greeting. */
 const MISUNDERSTOOD = /no answer|closed|reset|hang ?up|disconnect|EPROTO|ssl|tls/i;
+/** Redis is there and said so itself. */
+const ANSWERED = /^(?:ERR|LOADING|MASTERDOWN|NOPERM|DENIED|READONLY|MISCONF|BUSY|OOM|NOREPLICAS) /;
 
 /** The sentence for a connection to `url` that could not be made or broke; the password is still in it if it was in `error`. */
 export function whyUnreachable(url: string, error: ConnectionLostError): string {
@@ -22,7 +24,7 @@ export function whyUnreachable(url: string, error: ConnectionLostError): string 
     return `Redis at ${url} refused the credentials: ${reason}. ${WHERE}`;
   }
   if (/DB index/i.test(reason)) return `Redis at ${url} has no such database: ${reason}. ${WHERE}`;
-  if (/^[A-Z]{2,} /.test(reason) && !/^E[A-Z]+ /.test(reason)) return `Redis at ${url} cannot be used: ${reason}`;
+  if (ANSWERED.test(reason)) return `Redis at ${url} cannot be used: ${reason}`;
   return `${endless(error.message)}. ${hintFor(url, reason)}`;
 }
 

@@ -24,6 +24,7 @@ describe("whyUnreachable", () => {
     assert.match(why("NOAUTH Authentication required."), /wants a password: write redis:\/\/:password@host/);
     assert.match(why("ERR DB index is out of range"), /has no such database: ERR DB index is out of range\./);
     assert.match(why("LOADING Redis is loading"), /cannot be used: LOADING/);
+    assert.match(why("ERR max number of clients reached"), /cannot be used: ERR max number/);
     for (const reason of ["WRONGPASS no.", "NOAUTH no", "ERR DB index is out of range", "LOADING it"]) {
       assert.doesNotMatch(why(reason), /Cannot reach|Is it running|\.\./);
     }
