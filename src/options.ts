@@ -31,7 +31,7 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
   readonly serializers?: readonly Serializer[];
   /** How long a listener owns a task without renewing it, in milliseconds: a dead one's tasks are back after that; at least 100. @default 30_000 */
   readonly lease?: number;
-  /** How long an ended task is kept, in milliseconds, at least 30_000. @default the task's timeout */
+  /** How long an ended task is kept, in milliseconds, 30_000 to 9_999_999_999. @default the task's timeout */
   readonly resultTtl?: number;
   /** How long one attempt may take, in milliseconds. @default 1_800_000 for a task without deadline, else what is left until it */
   readonly attemptTimeout?: number;
@@ -55,7 +55,7 @@ export interface QueryOptions {
   readonly signal?: AbortSignal;
   /** RemoteFirst: a task not started within so many milliseconds is done here. @default the smaller of interval and half the timeout */
   readonly startWithin?: number;
-  /** How long the ended task is kept, in milliseconds, at least 30_000. @default the queue's */
+  /** How long the ended task is kept, in milliseconds, 30_000 to 9_999_999_999. @default the queue's */
   readonly resultTtl?: number;
 }
 
@@ -67,7 +67,7 @@ export interface EnqueueOptions {
   readonly delay?: number;
   /** What to do about a live or succeeded task of this id. @default "join" */
   readonly ifExists?: IfExists;
-  /** How long the ended task is kept, in milliseconds, at least 30_000. @default the queue's */
+  /** How long the ended task is kept, in milliseconds, 30_000 to 9_999_999_999. @default the queue's */
   readonly resultTtl?: number;
 }
 
@@ -189,18 +189,24 @@ export function checkText(what: string, text: unknown): string {
   throw new TypeError(`Cannot use ${show(text)} as ${what}: ${fault}; it must be a string of 1 to 512 bytes`);
 }
 
+/** The longest duration, in milliseconds (31 years): with it an instant still has the 13 digits of the record. */
+const DURATION_MAX = 1_000_000_000_000;
+
+/** The record has ten digits for how long it is kept, in milliseconds (115 days). */
+const RESULT_TTL_MAX = 9_999_999_999;
+
 /** What a duration may be. */
 interface Bounds {
   readonly least?: number;
+  readonly most?: number;
   readonly infinite?: boolean;
 }
 
 /** Checks a duration in milliseconds. Returns it. */
 export function checkDuration(what: string, value: unknown, bounds: Bounds = {}): number {
-  const least = bounds.least ?? 0;
-  const isNumber = typeof value === "number" && (Number.isFinite(value) || (bounds.infinite && value === Infinity));
-  if (isNumber && value >= least) return value;
-  const asked = `a ${bounds.infinite ? "" : "finite "}number of milliseconds, at least ${least}`;
+  const { least = 0, most = DURATION_MAX, infinite = false } = bounds;
+  if (typeof value === "number" && value >= least && (value <= most || (infinite && value === Infinity))) return value;
+  const asked = `a finite number of milliseconds, ${least} to ${most}${infinite ? ", or Infinity" : ""}`;
   throw typeof value === "number"
     ? new RangeError(`Cannot use ${what} ${value}: it must be ${asked}`)
     : new TypeError(`Cannot use ${what} ${show(value)}: it must be ${asked}`);
@@ -209,7 +215,7 @@ export function checkDuration(what: string, value: unknown, bounds: Bounds = {})
 /** How long an ended task is kept. */
 export function resultTtlFor(settings: QueueSettings, asked: number | undefined, timeout: number): number {
   const fallback = Number.isFinite(timeout) ? timeout : Number.isFinite(settings.timeout) ? settings.timeout : 300_000;
-  return Math.max(asked ?? settings.resultTtl ?? fallback, RESULT_TTL_MIN);
+  return Math.min(Math.max(asked ?? settings.resultTtl ?? fallback, RESULT_TTL_MIN), RESULT_TTL_MAX);
 }
 
 function checkOptional(what: string, value: number | undefined, bounds: Bounds): number | undefined {
@@ -217,7 +223,7 @@ function checkOptional(what: string, value: number | undefined, bounds: Bounds):
 }
 
 function checkResultTtl(value: number | undefined): number | undefined {
-  return checkOptional("resultTtl", value, { least: RESULT_TTL_MIN });
+  return checkOptional("resultTtl", value, { least: RESULT_TTL_MIN, most: RESULT_TTL_MAX });
 }
 
 function checkTaskFn(taskFn: TaskFns | undefined): TaskFns | undefined {

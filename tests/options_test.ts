@@ -89,6 +89,23 @@ describe("options of a call", () => {
     assert.throws(() => checkDuration("timeout", Infinity), RangeError);
   });
 
+  it("durations that no record can hold are refused, naming value and limit", () => {
+    const tooLong = { name: "RangeError", message: /2000000000000: .* to 1000000000000/ };
+    for (const what of ["timeout", "interval", "lease", "attemptTimeout"]) {
+      assert.throws(() => settingsOf(wrong({ [what]: 2e12 })), tooLong, what);
+    }
+    assert.throws(() => checkQuery({ timeout: 2e12 }), tooLong);
+    assert.throws(() => checkQuery({ startWithin: 2e12 }), tooLong);
+    assert.throws(() => checkEnqueue({ delay: 2e12 }), tooLong);
+    assert.throws(() => listenSettings({ grace: 2e12 }), tooLong);
+    assert.throws(() => checkEnqueue({ resultTtl: 1e10 }), {
+      name: "RangeError",
+      message: /resultTtl 10000000000: .*9999999999/,
+    });
+    assert.doesNotThrow(() => checkQuery({ timeout: Infinity, resultTtl: 9_999_999_999 }));
+    assert.equal(resultTtlFor(settingsOf({}), undefined, 1e12), 9_999_999_999);
+  });
+
   it("a result is kept as long as the task may take, and never under 30 s", () => {
     const settings = settingsOf({});
     assert.equal(resultTtlFor(settings, undefined, 1_000), 30_000);
