@@ -31,7 +31,9 @@ export function within<Result>(
   const timeout = Math.max(0, Math.round(deadline - clock.monotonic()));
   return new Promise<Result>((resolve, reject) => {
     let cancel = () => {};
+    // The work may never settle: what a call holds of a signal that others share goes with the call.
     const leave = (reason: unknown) => {
+      end();
       gone.abort(reason);
       reject(reason);
     };
@@ -49,7 +51,7 @@ export function within<Result>(
     if (signal?.aborted) return abort();
     signal?.addEventListener("abort", abort, { once: true });
     watch();
-    if (gone.signal.aborted) return end();
+    if (gone.signal.aborted) return;
     work(gone.signal).then(resolve, reject).finally(end);
   });
 }
