@@ -19,7 +19,7 @@ export interface Wait {
   readonly nonce: string;
   /** The record has vanished without a trace (a flush, an eviction, a failover): asks for the task again. */
   resubmit(): Promise<void>;
-  /** The safety net saw the task waiting still. */
+  /** The safety net saw the task queued still. */
   onWaiting?(header: TaskHeader): void;
 }
 
@@ -91,9 +91,9 @@ export class Waiter {
     if (current === null || this.#reading) return;
     const header = await this.#store.readHeader(this.id).catch(() => undefined);
     if (header === undefined || this.#current !== current) return;
-    const waiting = header?.state === "queued" || header?.state === "scheduled";
-    if (header?.nonce !== current.wait.nonce || !(waiting || header.state === "running")) return this.ring();
-    if (waiting) current.wait.onWaiting?.(header);
+    if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
+    // One that is scheduled has a delay to keep.
+    if (header.state === "queued") current.wait.onWaiting?.(header);
   }
 
   /** One read at a time; what rings meanwhile is read after it. */
@@ -134,6 +134,10 @@ export class Waiter {
 
 function replaced(id: string): TaskReplacedError {
   return new TaskReplacedError(`Cannot wait for task ${id}: a newer run of the same id replaced it`);
+}
+
+function isLive({ state }: TaskHeader): boolean {
+  return state === "scheduled" || state === "queued" || state === "running";
 }
 
 /** Is this the state of a task that is over? */
