@@ -30,6 +30,11 @@ export interface CallRequest {
   readonly resultTtl?: number | undefined;
 }
 
+/** The run that a call gets its answer from: its own, or one that it joined. */
+interface Run {
+  nonce: string;
+}
+
 /** A caller that has its answer does not wait longer than this, in milliseconds, for the record to go. */
 const FORGET_WAIT = 1_000;
 
@@ -54,6 +59,7 @@ export class Calls {
   async call(request: CallRequest): Promise<unknown> {
     const { id, policy, signal, once } = request;
     const submission = this.submit(request);
+    const run: Run = { nonce: submission.nonce };
     if (policy === TaskExecutePolicy.Local && this.#runner.handlerOf(request.name) === undefined) {
       throw missingHandler(request);
     }
@@ -61,13 +67,13 @@ export class Calls {
       const value = await within(
         { id, deadline: submission.deadline, signal },
         this.#context.settings.clock,
-        (gone) => runByPolicy(policy, this.#places(submission, request, gone)),
+        (gone) => runByPolicy(policy, this.#places(submission, request, { run, gone })),
       );
-      if (once) await this.#forget(id);
+      if (once) await this.#forget(id, run.nonce);
       return value;
     } catch (error) {
       const answered = error instanceof RunError && (error.kind === "failed" || error.kind === "final");
-      if (once && answered) await this.#forget(id);
+      if (once && answered) await this.#forget(id, run.nonce);
       throw unwrap(error);
     }
   }
@@ -93,22 +99,30 @@ export class Calls {
     this.#runner.close();
   }
 
-  #places(submission: Submission, request: CallRequest, gone: AbortSignal): Places<unknown> {
+  #places(
+    submission: Submission,
+    request: CallRequest,
+    { run, gone }: { readonly run: Run; readonly gone: AbortSignal },
+  ): Places<unknown> {
     const { interval } = this.#context.settings;
     const startWithin = request.startWithin ?? Math.min(interval, request.timeout / 2);
     return {
       canRunHere: this.#runner.handlerOf(submission.name) !== undefined,
-      here: (keep) => this.#runner.here({ ...submission, nonce: this.#nextNonce() }, keep, gone),
-      remote: (mode) => this.#remote.ask(submission, { ...mode, startWithin }, gone),
+      here: (keep) => {
+        run.nonce = this.#nextNonce();
+        return this.#runner.here({ ...submission, nonce: run.nonce }, keep, gone);
+      },
+      remote: (mode) =>
+        this.#remote.ask(submission, { ...mode, startWithin, onRun: (nonce) => run.nonce = nonce }, gone),
       isUnreachable: (error) => error instanceof RunError && error.kind === "unreachable",
       isFailure: (error) => error instanceof RunError && error.kind === "failed",
     };
   }
 
-  /** The answer is here, nobody else needs the record; one that others have joined stays. */
-  async #forget(id: string): Promise<void> {
+  /** The answer is here, nobody else needs the record; one that others have joined stays, and so does another run. */
+  async #forget(id: string, nonce: string): Promise<void> {
     const { store, client: reader, settings: { clock } } = this.#context;
-    const forgotten = store.take({ id, reader }).then(() => store.acknowledge({ id, reader }));
+    const forgotten = store.take({ id, reader, nonce }).then((taken) => taken && store.acknowledge({ id, reader }));
     await settledWithin(forgotten, FORGET_WAIT, clock);
   }
 

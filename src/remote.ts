@@ -31,11 +31,18 @@ import { answerOf, type ClientContext, encodeParams, requestOf, type Submission 
 import { TakeBack, type TakenBack } from "./take_back.ts";
 import type { Waiter } from "./waiter.ts";
 
+/** How a call asks. */
+export interface AskMode extends RemoteMode {
+  /** Milliseconds, for the mode "not started". */
+  readonly startWithin: number;
+  /** Hears the nonce of the run that is waited for. */
+  onRun(nonce: string): void;
+}
+
 /** One call in the making. */
 interface Ask {
   readonly submission: Submission;
-  readonly mode: RemoteMode;
-  readonly startWithin: number;
+  readonly mode: AskMode;
   readonly gone: AbortSignal;
   readonly waiter: Waiter;
   /** Enqueues it with what is left of its time, under a nonce. */
@@ -56,11 +63,7 @@ export class Remote {
   }
 
   /** Does one task through the queue: its result. Rejects with a `RunError`. */
-  async ask(
-    submission: Submission,
-    mode: RemoteMode & { readonly startWithin: number },
-    gone: AbortSignal,
-  ): Promise<unknown> {
+  async ask(submission: Submission, mode: AskMode, gone: AbortSignal): Promise<unknown> {
     const { store, client: owner, settings } = this.#context;
     const params = encodeParams(submission, settings);
     const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
@@ -69,7 +72,7 @@ export class Remote {
     const send = (nonce: string) =>
       store.enqueue(requestOf({ ...submission, nonce }, settings.clock, { kind: "asked", params, ...own }));
     try {
-      return await this.#start({ submission, mode, startWithin: mode.startWithin, gone, waiter, send });
+      return await this.#start({ submission, mode, gone, waiter, send });
     } finally {
       waiter.close();
     }
@@ -80,6 +83,7 @@ export class Remote {
     await reach(waiter.ready, () => true);
     const from = this.#context.settings.clock.monotonic();
     const answer = await reach(ask.send(submission.nonce), isRefusal);
+    ask.mode.onRun(runOf(answer) ?? submission.nonce);
     if (answer.verdict === "accepted" || answer.verdict === "owned") {
       whenAborted(gone, () => this.#cancelAs(submission, gone));
     }
@@ -98,8 +102,8 @@ export class Remote {
   }
 
   async #wait(ask: Ask, nonce: string): Promise<unknown> {
-    const { submission: { id, name }, mode, startWithin, gone, waiter } = ask;
-    const back = new TakeBack(this.#context, { id, name, nonce }, { when: mode.takeBack, startWithin });
+    const { submission: { id, name }, mode: { takeBack: when, startWithin }, gone, waiter } = ask;
+    const back = new TakeBack(this.#context, { id, name, nonce }, { when, startWithin });
     whenAborted(gone, () => back.stop());
     let own: (taken: TakenBack) => void = () => {};
     const owned = new Promise<TakenBack>((resolve) => own = resolve);
@@ -150,6 +154,12 @@ async function reach<Value>(sent: Promise<Value>, isUnreachable: (error: unknown
   } catch (error) {
     throw isUnreachable(error) ? new RunError("unreachable", error) : error;
   }
+}
+
+/** The run that the answer is about, when it may be another than the one handed in. */
+function runOf(answer: EnqueueAnswer): string | undefined {
+  if (answer.verdict === "joined") return answer.nonce;
+  return answer.verdict === "ended" ? answer.record.nonce : undefined;
 }
 
 function isRefusal(error: unknown): boolean {
