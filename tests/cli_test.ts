@@ -54,6 +54,52 @@ describe("errand, without Redis", () => {
     }
   });
 
+  it(
+    "says once where Redis is not, in one line with our prefix; --verbose and ERRAND_DEBUG=1 add stacks",
+    SLOW,
+    async () => {
+      const args = ["get", "x", "--url", "redis://127.0.0.1:1"];
+      const [brief, verbose, debug, usage] = await Promise.all([
+        runCli(args),
+        runCli([...args, "--verbose"]),
+        runCli(args, { ERRAND_DEBUG: "1" }),
+        runCli(["get", "x", "--url", "redis://127.0.0.1:99999"]),
+      ]);
+      assert.match(
+        brief.stderr,
+        /^errand: Cannot reach Redis at redis:\/\/127\.0\.0\.1:1: (?!Cannot).*Is it running\?.*\n$/,
+      );
+      for (const { stderr } of [verbose, debug]) assert.match(stderr, /\n\s+at [^]*caused by ConnectionLostError/);
+      assert.match(usage.stderr, /^errand: Cannot use Redis URL .*: its port 99999 is greater than 65535\n$/);
+    },
+  );
+
+  it("begins complaints about usage with its name", SLOW, async () => {
+    const results = await Promise.all([runCli(["lisen"]), runCli(["get"]), runCli(["query", "a", "--timeout", "3"])]);
+    for (const { stderr } of results) assert.match(stderr, /^errand: /);
+  });
+
+  it("says that a memory store is empty in a new process", SLOW, async () => {
+    const got = await runCli(["get", "x"], { REDIS_URL: "memory:" });
+    assert.equal(got.code, 5);
+    assert.match(got.stderr, /^errand: Cannot find task "x": a memory store is empty in each new process.*\n$/);
+  });
+
+  it(
+    "fails in one line, with exit code 1, when JSON has no form for a result, and says the causes of an error",
+    SLOW,
+    async () => {
+      const local = ["--url", "memory:", "--policy", "local", "--module", fixture("odd_results.ts")];
+      const [circular, bigint, because] = await Promise.all(
+        ["circular", "bigint", "because"].map((name) => runCli(["query", name, ...local])),
+      );
+      assert.match(circular!.stderr, /^errand: SerializationError: Cannot serialize the result of task circular:.*\n$/);
+      assert.match(bigint!.stderr, /^errand: SerializationError: Cannot serialize the result of task bigint:.*\n$/);
+      assert.equal(because!.stderr, "errand: RangeError: the task fails\n  caused by Error: the disk is full\n");
+      assert.deepEqual([circular, bigint, because].map((ended) => ended!.code), [1, 1, 1]);
+    },
+  );
+
   it("ends when it is done, whatever a module of the user's keeps open", SLOW, async () => {
     const module = fixture("busy_module.ts");
     const ended = await within(
@@ -107,7 +153,7 @@ describe("errand, with Redis", () => {
     assert.deepEqual(sum, { code: 0, stdout: "3\n", stderr: "" });
     assert.deepEqual(none, { code: 0, stdout: "null\n", stderr: "" });
     assert.equal(failed.code, 1);
-    assert.match(failed.stderr, /TypeError: this task fails/);
+    assert.match(failed.stderr, /^errand: TypeError: this task fails.*\n$/);
     const got = await run("get", "sum");
     const record = JSON.parse(got.stdout) as Record<string, unknown>;
     assert.deepEqual([record.id, record.name, record.state, record.result], ["sum", "add", "succeeded", 3]);
@@ -125,12 +171,56 @@ describe("errand, with Redis", () => {
     ]);
     assert.deepEqual([get.code, cancel.code, late.code], [5, 5, 4]);
     assert.match(get.stderr, /Cannot find task "nobody"/);
+    assert.match(
+      late.stderr,
+      /^errand: nobody listens to unattended under prefix errand\nerrand: TaskTimeoutError: .*\n$/,
+    );
   });
 
-  it("refuses a wrong password with exit code 3", SLOW, async () => {
-    const wrong = await runCli(["get", "x", "--url", `redis://:not-${SECRET}@127.0.0.1:${redis.port}`]);
-    assert.equal(wrong.code, 3);
-    assert.doesNotMatch(wrong.stderr, new RegExp(SECRET));
+  it("tells refused credentials, a missing password and a missing database apart, with exit code 3", SLOW, async () => {
+    const server = `127.0.0.1:${redis.port}`;
+    const [wrong, none, database] = await Promise.all([
+      runCli(["get", "x", "--url", `redis://:not-${SECRET}@${server}`]),
+      runCli(["get", "x", "--url", `redis://${server}`]),
+      runCli(["get", "x", "--url", `redis://:${SECRET}@${server}/99`]),
+    ]);
+    assert.match(
+      wrong.stderr,
+      /^errand: Redis at .* refused the credentials: WRONGPASS [^.]*\. See --url and REDIS_URL\n$/,
+    );
+    assert.match(none.stderr, /wants a password: write redis:\/\/:password@host in --url or REDIS_URL\n$/);
+    assert.match(database.stderr, /has no such database: ERR DB index is out of range\. See/);
+    for (const { code, stderr } of [wrong, none, database]) {
+      assert.equal(code, 3);
+      assert.doesNotMatch(stderr, new RegExp(SECRET));
+    }
+  });
+
+  it("hints at TLS when a port does not speak it", SLOW, async () => {
+    const { code, stderr } = await runCli(["get", "x", "--url", `rediss://:${SECRET}@127.0.0.1:${redis.port}`]);
+    assert.equal(code, 3);
+    assert.match(stderr, /Does this port speak TLS\? Without TLS write redis:\/\//);
+  });
+
+  it("takes ids that begin with a dash or hold spaces and line breaks behind --", SLOW, async () => {
+    for (const id of ["--dash", "a b\nc"]) {
+      await redis.cli("SET", `errand|task-queue|task-result:${id}`, '{"params":1}');
+      const got = await run("get", "--", id);
+      assert.deepEqual([(JSON.parse(got.stdout) as { id: string }).id, got.code], [id, 0]);
+    }
+  });
+
+  it("names a task that cannot be read, in one line, and shows what can be", SLOW, async () => {
+    await redis.cli("SET", "errand|task-queue|task-result:junk", "hello");
+    await redis.cli("SET", "errand|task-queue|task-result:bare", "{abc");
+    const [junk, cancelled, bare] = await Promise.all([run("get", "junk"), run("cancel", "junk"), run("get", "bare")]);
+    for (const { code, stderr, stdout } of [junk, cancelled]) {
+      assert.match(stderr, /^errand: Cannot read task "junk": .*begins with "hello"\n$/);
+      assert.deepEqual([code, stdout], [1, ""]);
+    }
+    assert.match(bare.stderr, /^errand: Cannot read task "bare": .*\n$/);
+    const { state, params } = JSON.parse(bare.stdout) as Record<string, unknown>;
+    assert.deepEqual([bare.code, state, params], [1, "queued", "{abc"]);
   });
 
   it("runs a task here with --module when nobody listens", SLOW, async () => {

@@ -29,6 +29,7 @@ export interface QueueFlags {
   readonly url?: string;
   readonly prefix: string;
   readonly suffix: string;
+  readonly verbose: boolean;
 }
 
 /** The options of a queue that a command sets, durations in milliseconds. */
@@ -62,12 +63,21 @@ export const queueFlags: FlagParametersForType<QueueFlags> = {
     placeholder: "text",
     brief: "Suffix of the queue's keys",
   },
+  verbose: {
+    kind: "boolean",
+    default: false,
+    withNegated: false,
+    brief: "Show the stacks of errors; ERRAND_DEBUG=1 does so too",
+  },
 };
 
 /** The URL in use. */
 export function urlOf(flags: QueueFlags): string {
   return flags.url ?? (process.env.REDIS_URL || DEFAULT_URL); // An empty REDIS_URL is none.
 }
+
+/** What a queue runs on. */
+export type Connection = Awaited<ReturnType<typeof connect>>;
 
 /**
  * Runs `use` with a queue that is connected, and closes it afterwards.
@@ -78,7 +88,7 @@ export async function withQueue<T>(
   context: CliContext,
   flags: QueueFlags,
   settings: QueueSettings,
-  use: (queue: RedisTaskQueue) => Promise<T>,
+  use: (queue: RedisTaskQueue, redis: Connection) => Promise<T>,
 ): Promise<T> {
   const url = urlOf(flags);
   context.output.redactor.learn(url);
@@ -87,7 +97,7 @@ export async function withQueue<T>(
     const queue = makeQueue(redis, flags, { ...settings, log: (entry) => context.output.log(entry) });
     try {
       await reached(url, () => queue.hasTask("errand-cli"));
-      return await use(queue);
+      return await use(queue, redis);
     } finally {
       await queue.close();
     }
@@ -96,7 +106,6 @@ export async function withQueue<T>(
   }
 }
 
-type Connection = Awaited<ReturnType<typeof connect>>;
 type QueueOptions = ConstructorParameters<typeof RedisTaskQueue>[2];
 
 function makeQueue(redis: Connection, flags: QueueFlags, settings: NonNullable<QueueOptions>): RedisTaskQueue {

@@ -69,7 +69,7 @@ async function tell(context: CliContext, children: Children): Promise<void> {
     shutdown: context.shutdown,
     names: NAMES,
   });
-  const flags = { url: redis?.url ?? "memory:", prefix: PREFIX, suffix: "task-queue" };
+  const flags = { url: redis?.url ?? "memory:", prefix: PREFIX, suffix: "task-queue", verbose: false };
   const settings = { taskFn: demoTasks, lease: LEASE_MS, interval: INTERVAL_MS, timeout: 20_000 };
   await withQueue(context, flags, settings, async (queue) => {
     const listeners = redis === null ? [] : await startListeners(children, redis.url);

@@ -32,7 +32,7 @@ export type ExitCode = typeof EXIT[keyof typeof EXIT];
 /** What each exit code means, in the order of the help text. */
 export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string])[] = [
   [EXIT.ok, "done; a listener that was asked to stop has stopped gracefully"],
-  [EXIT.taskFailed, "the task failed: its error is on standard error"],
+  [EXIT.taskFailed, "the task failed or cannot be read: its error is on standard error"],
   [EXIT.usage, "wrong usage: unknown command or flag, bad value, module that cannot be loaded"],
   [EXIT.unreachable, "Redis cannot be reached, refused the credentials, or did not answer in time"],
   [EXIT.timeout, "the task was not done before its timeout"],

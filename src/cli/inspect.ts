@@ -4,10 +4,16 @@
  * @module
  */
 import { buildCommand, type Command } from "@stricli/core";
+import { systemClock } from "../clock.ts";
+import { ConnectionLostError } from "../errors.ts";
+import { keysOf } from "../keys.ts";
+import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
 import type { RedisTask } from "../task.ts";
-import { type CliContext, type QueueFlags, queueFlags, withQueue } from "./context.ts";
+import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
 import { CliError, EXIT, exitCodeHelp } from "./exit_codes.ts";
 import { parseName } from "./parse.ts";
+import { plainRecord, plainTask } from "./raw_record.ts";
 
 const positional = {
   kind: "tuple",
@@ -20,8 +26,12 @@ export const getCommand: Command<CliContext> = buildCommand<QueueFlags, [string]
   parameters: { flags: queueFlags, positional },
   docs: {
     brief: "Print a task as JSON",
-    fullDescription:
-      `Prints what Redis knows of a task as one line of JSON; instants are epoch milliseconds.\n\n${exitCodeHelp()}`,
+    fullDescription: [
+      "Prints what Redis knows of a task as one line of JSON; instants are epoch milliseconds. Params or a result that",
+      "cannot be read are shown as the text that Redis holds, with exit code 1.",
+      "",
+      exitCodeHelp(),
+    ].join("\n"),
   },
 });
 
@@ -37,41 +47,48 @@ export const cancelCommand: Command<CliContext> = buildCommand<QueueFlags, [stri
 });
 
 async function get(this: CliContext, flags: QueueFlags, id: string): Promise<void> {
-  await withQueue(this, flags, {}, async (queue) => {
-    const task = await queue.getTask(id);
-    if (task === null) throw unknownId(id);
-    this.output.result(plain(task));
+  await withQueue(this, flags, {}, async (queue, redis) => {
+    let task: RedisTask | null;
+    try {
+      task = await queue.getTask(id);
+    } catch (error) {
+      if (error instanceof ConnectionLostError) throw error;
+      await showRest(this, openStore(redis, keysOf(flags.prefix, flags.suffix), systemClock), id);
+      throw unreadable(id, error);
+    }
+    if (task === null) throw unknownId(id, flags);
+    this.output.result(plainTask(task), `task ${id}`);
   });
 }
 
 async function cancel(this: CliContext, flags: QueueFlags, id: string): Promise<void> {
   await withQueue(this, flags, {}, async (queue) => {
-    if (!await queue.hasTask(id)) throw unknownId(id);
-    this.output.result({ id, cancel: await queue.cancel(id) });
+    const known = await queue.hasTask(id).catch((error) => {
+      throw error instanceof ConnectionLostError ? error : unreadable(id, error);
+    });
+    if (!known) throw unknownId(id, flags);
+    this.output.result({ id, cancel: await queue.cancel(id) }, `task ${id}`);
   });
 }
 
-function unknownId(id: string): CliError {
-  return new CliError(EXIT.unknownId, `Cannot find task "${id}": no such id in this queue (see --prefix and --suffix)`);
+/** Prints what can be read of a task; nothing when that is nothing. */
+async function showRest({ output }: CliContext, store: Store, id: string): Promise<void> {
+  try {
+    const record = await store.read(id);
+    if (record !== null) output.result(plainRecord(record), `task ${id}`);
+  } catch {
+    // Not a record at all: the error that is about to be thrown says so.
+  }
 }
 
-/** A task as a plain object; `expiry` is null when it has no deadline. */
-function plain(task: RedisTask): Record<string, unknown> {
-  return {
-    id: task.id,
-    name: task.name,
-    state: task.state,
-    params: task.params,
-    result: task.result,
-    error: task.error === undefined ? undefined : plainError(task.error),
-    attempt: task.attempt,
-    expiry: Number.isFinite(task.expiry) ? task.expiry : null,
-    currentProgress: task.currentProgress,
-    totalProgress: task.totalProgress,
-    updateProgressTime: task.updateProgressTime,
-  };
+function unreadable(id: string, cause: unknown): CliError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new CliError(EXIT.taskFailed, `Cannot read task "${id}": ${reason}`, { cause });
 }
 
-function plainError(error: Error): Record<string, unknown> {
-  return { name: error.name, message: error.message, stack: error.stack };
+function unknownId(id: string, flags: QueueFlags): CliError {
+  const why = urlOf(flags) === "memory:"
+    ? "a memory store is empty in each new process, so name a Redis with --url or REDIS_URL"
+    : "no such id in this queue (see --prefix and --suffix)";
+  return new CliError(EXIT.unknownId, `Cannot find task "${id}": ${why}`);
 }

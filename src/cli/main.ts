@@ -8,6 +8,7 @@
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import {
+  type Application,
   type ApplicationText,
   ArgumentParseError,
   buildApplication,
@@ -19,10 +20,10 @@ import {
 } from "@stricli/core";
 import type { CliContext } from "./context.ts";
 import { demoCommand } from "./demo.ts";
-import { CliError, EXIT, exitCodeHelp, exitCodeOf } from "./exit_codes.ts";
+import { EXIT, exitCodeHelp, exitCodeOf } from "./exit_codes.ts";
 import { cancelCommand, getCommand } from "./inspect.ts";
 import { listenCommand } from "./listen.ts";
-import { describeError, describeFully, Output } from "./output.ts";
+import { describeBriefly, describeFully, Output } from "./output.ts";
 import { queryCommand } from "./query.ts";
 import { Shutdown } from "./shutdown.ts";
 
@@ -45,32 +46,47 @@ const routes = buildRouteMap({
     fullDescription: [
       "A task queue on Redis: ask for tasks, do tasks, look at tasks.",
       "Durations are written 500ms, 30s, 5m or 2h. Redis is where --url or REDIS_URL says.",
+      "What begins with - and is no flag stands behind --, as in errand get -- -id.",
+      "Errors are one line each; --verbose or ERRAND_DEBUG=1 shows their stacks.",
       "",
       exitCodeHelp(),
     ].join("\n"),
   },
 });
 
-const text: ApplicationText = {
-  ...text_en,
-  exceptionWhileParsingArguments(error, ansiColor) {
-    if (error instanceof ArgumentParseError) {
-      const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
-      return `Wrong value for ${error.externalFlagNameOrPlaceholder}: ${reason}`;
-    }
-    return text_en.exceptionWhileParsingArguments.call(this, error, ansiColor);
-  },
-  exceptionWhileRunningCommand: (error) => `errand: ${wording(error)}`,
-};
+/** The texts of stricli with our prefix, and errors as short or as long as was asked for. */
+function textsOf(describe: (error: unknown) => string): ApplicationText {
+  return {
+    ...text_en,
+    noCommandRegisteredForInput: (found) => `errand: ${text_en.noCommandRegisteredForInput(found)}`,
+    exceptionWhileParsingArguments(error, ansiColor) {
+      if (error instanceof ArgumentParseError) {
+        const reason = error.exception instanceof Error ? error.exception.message : String(error.exception);
+        return `errand: Wrong value for ${error.externalFlagNameOrPlaceholder}: ${reason}`;
+      }
+      return `errand: ${text_en.exceptionWhileParsingArguments.call(this, error, ansiColor)}`;
+    },
+    exceptionWhileRunningCommand: (error) => `errand: ${describe(error)}`,
+  };
+}
 
-const application = buildApplication<CliContext>(routes, {
-  name: "errand",
-  versionInfo: { currentVersion: VERSION },
-  scanner: { caseStyle: "allow-kebab-for-camel" },
-  documentation: { caseStyle: "convert-camel-to-kebab" },
-  localization: { text },
-  determineExitCode: exitCodeOf,
-});
+function applicationWith(text: ApplicationText): Application<CliContext> {
+  return buildApplication<CliContext>(routes, {
+    name: "errand",
+    versionInfo: { currentVersion: VERSION },
+    scanner: { caseStyle: "allow-kebab-for-camel", allowArgumentEscapeSequence: true },
+    documentation: { caseStyle: "convert-camel-to-kebab" },
+    localization: { text },
+    determineExitCode: exitCodeOf,
+  });
+}
+
+/** Are stacks wanted? Asked before anything is parsed, as parsing may fail. */
+function isVerbose(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const flags = end < 0 ? args : args.slice(0, end);
+  return flags.includes("--verbose") || process.env.ERRAND_DEBUG === "1";
+}
 
 /** Runs the command line `args` in this process, and sets its exit code. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -84,6 +100,7 @@ export async function main(args: readonly string[]): Promise<void> {
     env: process.env,
   };
   process.stdout.on("error", () => process.exit(EXIT.ok)); // The reader has seen enough, as in `errand get x | head -1`.
+  const application = applicationWith(textsOf(isVerbose(args) ? describeFully : describeBriefly));
   await run(application, args, { process: shell, output, shutdown });
   shutdown.dispose();
   const code = shutdown.faulted ? EXIT.fault : toExit(shell.exitCode);
@@ -96,12 +113,6 @@ export async function main(args: readonly string[]): Promise<void> {
 function toExit(code: StricliProcess["exitCode"]): number {
   if (code === StricliExit.UnknownCommand || code === StricliExit.InvalidArgument) return EXIT.usage;
   return typeof code === "number" && code >= 0 ? code : EXIT.fault;
-}
-
-/** What a person is told: our own conditions in a sentence, a task's failure with its remote stack. */
-function wording(error: unknown): string {
-  if (error instanceof CliError) return error.message;
-  return exitCodeOf(error) === EXIT.taskFailed ? describeFully(error) : describeError(error);
 }
 
 function depthOf(stream: NodeJS.WriteStream): number {

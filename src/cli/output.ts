@@ -6,7 +6,12 @@
 import process from "node:process";
 import pc from "picocolors";
 import type { LogEntry } from "../log.ts";
+import { encodeValue, jsonSerializer } from "../serializer.ts";
+import { CliError } from "./exit_codes.ts";
 import { Redactor } from "./redact.ts";
+
+/** How deep causes are shown. */
+const CAUSES_MAX = 5;
 
 /** The colours of picocolors, as far as the stream shows any. */
 export type Colors = ReturnType<typeof pc.createColors>;
@@ -20,9 +25,14 @@ export class Output {
   /** Colours for standard error. */
   readonly colors: Colors = colorsFor(process.stderr);
 
-  /** Writes a value as one line of JSON to standard output; `undefined` becomes `null`. It is data and not redacted. */
-  result(value: unknown): void {
-    process.stdout.write(`${JSON.stringify(value) ?? "null"}\n`);
+  /**
+   * Writes a value as one line of JSON to standard output; `undefined` becomes `null`. It is data and not redacted.
+   *
+   * @throws {SerializationError} naming `what` when JSON has no form for it.
+   */
+  result(value: unknown, what: string): void {
+    const text = encodeValue(jsonSerializer, value, what).slice(jsonSerializer.name.length + 1);
+    process.stdout.write(`${text || "null"}\n`);
   }
 
   /** Writes text that is no result (help, the demo's story) to standard output. */
@@ -58,14 +68,44 @@ export function colorsFor(stream: { readonly isTTY?: boolean }): Colors {
   return pc.createColors(Boolean(stream.isTTY) && !process.env.NO_COLOR);
 }
 
-/** An error in one line: `TypeError: message`. */
+/** An error in one line: `TypeError: message`. Line breaks and other control characters become spaces. */
 export function describeError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  return oneLine(error instanceof Error ? `${error.name}: ${error.message}` : String(error));
 }
 
-/** An error with its stack and its causes, for the person who has to find it. */
+/**
+ * An error and its causes, one line each; a cause whose message was said already is left out. A {@linkcode CliError} is
+ * worded for people: it says what they need of its causes.
+ */
+export function describeBriefly(error: unknown): string {
+  if (error instanceof CliError) return oneLine(error.message);
+  return chainOf(error).reduce<string>((said, cause) => {
+    const message = oneLine(cause instanceof Error ? cause.message : String(cause));
+    return said.includes(message) ? said : `${said}\n  caused by ${describeError(cause)}`;
+  }, describeError(error));
+}
+
+/** An error with its stack and those of its causes, for the person who has to find it. */
 export function describeFully(error: unknown): string {
+  return [error, ...chainOf(error)].map(withStack).join("\ncaused by ");
+}
+
+function withStack(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const own = error.stack?.includes(error.message) ? error.stack : `${describeError(error)}\n${error.stack ?? ""}`;
-  return error.cause === undefined ? own : `${own}\ncaused by ${describeError(error.cause)}`;
+  return error.stack?.includes(error.message) ? error.stack : `${describeError(error)}\n${error.stack ?? ""}`;
+}
+
+/** The causes of an error, a few at most: a chain may be a ring. */
+function chainOf(error: unknown): readonly unknown[] {
+  const chain: unknown[] = [];
+  let cause = error instanceof Error ? error.cause : undefined;
+  while (cause !== undefined && chain.length < CAUSES_MAX) {
+    chain.push(cause);
+    cause = cause instanceof Error ? cause.cause : undefined;
+  }
+  return chain;
+}
+
+function oneLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\s]+/gu, " ").trim();
 }

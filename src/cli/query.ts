@@ -5,8 +5,11 @@
  */
 import { buildCommand, type Command } from "@stricli/core";
 import { type RedisTaskQueue, TaskExecutePolicy } from "../../mod.ts";
+import { TaskTimeoutError } from "../errors.ts";
+import { keysOf } from "../keys.ts";
 import { systemRandom } from "../random.ts";
-import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
+import { MemoryRedis } from "../store/memory/memory_redis.ts";
+import { type CliContext, type Connection, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
 import { parseDuration } from "./duration.ts";
 import { CliError, EXIT, exitCodeHelp, usageError } from "./exit_codes.ts";
 import { type JsonValue, parseJson, parseName } from "./parse.ts";
@@ -88,17 +91,42 @@ async function query(this: CliContext, flags: QueryFlags, name: string): Promise
       `Cannot run "${name}" with --policy ${flags.policy}: name the module of its handler with --module`,
     );
   }
-  await withQueue(this, flags, { taskFn, timeout: flags.timeout }, async (queue) => {
+  const id = flags.id ?? `${name}:${systemRandom.id()}`;
+  await withQueue(this, flags, { taskFn, timeout: flags.timeout }, async (queue, redis) => {
     this.shutdown.configure({ message: "cancelling; once more to leave at once", urgent: () => queue.close() });
-    this.output.result(await ask(this, queue, flags, name));
+    try {
+      this.output.result(await ask(this, queue, { flags, name, id }), `the result of task ${id}`);
+    } catch (error) {
+      const remote = taskFn === undefined || flags.policy === "remote";
+      if (remote && error instanceof TaskTimeoutError && !await isHeard(redis, flags, name)) {
+        this.output.note(`nobody listens to ${name} under prefix ${flags.prefix}`);
+      }
+      throw error;
+    }
   });
 }
 
-async function ask(context: CliContext, queue: RedisTaskQueue, flags: QueryFlags, name: string): Promise<unknown> {
+/** Does anybody listen to this name, as far as can be known? Presences go by themselves, with their key. */
+async function isHeard(redis: Connection, flags: QueueFlags, name: string): Promise<boolean> {
+  if (redis instanceof MemoryRedis) return true;
+  try {
+    const [count] = await redis.exec([["ZCARD", keysOf(flags.prefix, flags.suffix).listen(name)]]);
+    return count !== 0;
+  } catch {
+    return true; // The timeout is what matters.
+  }
+}
+
+interface Asked {
+  readonly flags: QueryFlags;
+  readonly name: string;
+  readonly id: string;
+}
+
+async function ask(context: CliContext, queue: RedisTaskQueue, { flags, name, id }: Asked): Promise<unknown> {
   const { output, shutdown } = context;
   const { signal } = shutdown;
   const { timeout, once } = flags;
-  const id = flags.id ?? `${name}:${systemRandom.id()}`;
   const answer = queue.query(id, name, flags.params?.value, { timeout, once, policy: POLICIES[flags.policy], signal });
   const view = output.isTerminal ? new ProgressBars() : undefined;
   try {
