@@ -7,11 +7,14 @@
  * 2. Otherwise it sleeps at the bell, until a name rings, something is due, or `interval` is over.
  * 3. One claim is in flight at a time. If its answer is lost, the same claim is repeated under the same sequence until
  *    it is answered: Redis then says again what it gave us.
- * 4. An abort ends every wait at once, but not a claim in flight: what it brings is released, not started.
+ * 4. A claim that Redis itself refused brought nothing. The names are then claimed one by one, and those that fail are
+ *    set aside (`refusals.ts`): one bad key stops one name, not all. (A Redis that refuses everything, for example
+ *    because it still loads, is a lost connection to the store.)
+ * 5. An abort ends every wait at once, but not a claim that may be in flight: what it brings is released, not started.
  *
  * Rejected: a loop per name (a connection each), and a claim per freed slot (a round trip a task).
  *
- * Previous: `listener.ts`. Next: `slots.ts`, `name_rota.ts`, `attempt.ts`.
+ * Previous: `listener.ts`. Next: `slots.ts`, `name_rota.ts`, `refusals.ts`, `attempt.ts`.
  *
  * @module
  */
@@ -21,7 +24,8 @@ import { type Log, safeLog } from "./log.ts";
 import type { NameRota } from "./name_rota.ts";
 import type { Random } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
-import { pauseAfter, repeat } from "./repeat.ts";
+import { Refusals } from "./refusals.ts";
+import { pauseAfter } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 import type { Bell, ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
 import { untilAborted } from "./until.ts";
@@ -52,6 +56,15 @@ interface Claimed {
   readonly claimedAt: number;
 }
 
+/** A claim that was answered with an error: nothing of it is in flight. */
+class Refusal {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
 /** The loop; `run` once. */
 export class ClaimLoop {
   readonly #options: ClaimLoopOptions;
@@ -60,6 +73,7 @@ export class ClaimLoop {
   #nextIn = Infinity;
   #bell: Bell | null = null;
   #bellFailures = 0;
+  readonly #refusals: Refusals;
   #claimsSoon = false;
   #turn: Promise<void> | undefined;
 
@@ -67,6 +81,7 @@ export class ClaimLoop {
   constructor(options: ClaimLoopOptions) {
     this.#options = options;
     this.#log = safeLog(options.log);
+    this.#refusals = new Refusals(options);
   }
 
   /**
@@ -111,12 +126,14 @@ export class ClaimLoop {
   }
 
   async #untilRung(stop: AbortSignal): Promise<void> {
-    const { rota, interval } = this.#options;
-    const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn)));
+    const { rota, interval, clock } = this.#options;
+    const aside = rota.asideUntil - clock.monotonic();
+    const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn, aside)));
+    if (rota.active.length === 0) return sleep(clock, wait, stop);
     try {
       this.#bell ??= await this.#openBell(stop);
       if (this.#bell === null) return;
-      const name = await untilAborted(this.#bell.wait(rota.names, wait), stop);
+      const name = await untilAborted(this.#bell.wait(rota.active, wait), stop);
       if (name) rota.want(name);
       if (stop.aborted) await this.#bell.cancel();
       this.#bellFailures = 0;
@@ -145,8 +162,15 @@ export class ClaimLoop {
   async #claim(stop: AbortSignal, closed: AbortSignal): Promise<boolean> {
     const { slots, rota, start } = this.#options;
     const free = slots.free;
-    const claimed = await this.#answered(this.#request(free), stop, closed);
+    const request = this.#request(free);
+    if (request === null) return false;
+    const claimed = await this.#answered(request, stop, closed);
     if (claimed === null) return false;
+    if (claimed instanceof Refusal) {
+      await this.#refusals.refused(request, claimed.error, stop);
+      return true;
+    }
+    const wasAlone = this.#refusals.worked(request);
     const { tasks, more, nextIn } = claimed.answer;
     this.#nextIn = nextIn ?? Infinity;
     const mine = await this.#confirmed(claimed);
@@ -157,40 +181,41 @@ export class ClaimLoop {
     for (const record of mine.tasks) start(record, mine.from, claimed.claimedAt);
     for (const name of more) rota.want(name);
     // A repeated claim may have been answered by its replay, which knows only what it gave us before.
-    if (tasks.length < free) return more.length > 0 || claimed.from > claimed.claimedAt;
+    if (tasks.length < free) return wasAlone || more.length > 0 || claimed.from > claimed.claimedAt;
     for (const { name } of tasks) rota.want(name);
     return true;
   }
 
-  #request(free: number): ClaimRequest {
-    const { listener, lease, rota, presence } = this.#options;
+  /** The next claim; null when all names are set aside. */
+  #request(free: number): ClaimRequest | null {
+    const { listener, lease, rota, presence, clock } = this.#options;
+    const names = rota.next(clock.monotonic());
+    if (names.length === 0) return null;
     this.#sequence += 1;
-    const request = { listener, sequence: this.#sequence, free, lease, names: rota.next() };
-    const refresh = presence();
+    const request = { listener, sequence: this.#sequence, free, lease, names };
+    const refresh = rota.isAlone(names) ? this.#refusals.owedFor(names) : presence();
     return refresh === undefined ? request : { ...request, presence: refresh };
   }
 
   /** The answer to a claim, however often it must be sent; null when there is none to wait for any more. */
-  async #answered(request: ClaimRequest, stop: AbortSignal, closed: AbortSignal): Promise<Claimed | null> {
+  async #answered(request: ClaimRequest, stop: AbortSignal, closed: AbortSignal): Promise<Claimed | Refusal | null> {
     const { store, clock, random } = this.#options;
-    let claimedAt: number | undefined;
-    let from = 0;
-    let sent = false;
-    const send = () => {
+    const claimedAt = clock.monotonic();
+    let from = claimedAt;
+    let waitFor = stop;
+    for (let tries = 1;; tries += 1) {
+      try {
+        const answer = await store.claim(request);
+        return { answer, from, claimedAt };
+      } catch (error) {
+        if (!(error instanceof ConnectionLostError)) return new Refusal(error);
+        if (error.sent) waitFor = closed;
+        if (waitFor.aborted) return null;
+        if (tries === 1) this.#log({ level: "warn", message: "Cannot claim tasks: trying again", error });
+      }
+      await sleep(clock, pauseAfter(tries, random), waitFor);
+      if (waitFor.aborted) return null;
       from = clock.monotonic();
-      claimedAt ??= from;
-      return store.claim(request);
-    };
-    const again = (error: unknown, tries: number) => {
-      sent ||= !(error instanceof ConnectionLostError) || error.sent;
-      if (tries === 1) this.#log({ level: "warn", message: "Cannot claim tasks: trying again", error });
-      return sent || !stop.aborted;
-    };
-    try {
-      const answer = await repeat(send, { clock, random, signal: closed, again });
-      return { answer, from, claimedAt: claimedAt! };
-    } catch {
-      return null;
     }
   }
 

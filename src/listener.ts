@@ -154,7 +154,7 @@ export class Listener {
     const now = clock.monotonic();
     if (now - this.#presentAt < interval * 0.9) return undefined;
     this.#presentAt = now;
-    return { names: this.#rota.names, duration: interval * 3 };
+    return { names: this.#rota.active, duration: interval * 3 };
   }
 
   /** Subscribes to cancel messages, in the background. What may have been missed until then, the renewal tells. */

@@ -1,9 +1,13 @@
 /**
  * Which names a claim looks at, and in which order: at most 32 (protocol rule 7).
  *
- * A listener of up to 32 names looks at all of them each time, beginning with another one each time, so that a full
- * queue does not starve its neighbours. One of more looks first at those that rang or had work left, then at a slice
- * that rotates.
+ * 1. A listener of up to 32 names looks at all of them each time, beginning with another one each time, so that a full
+ *    queue does not starve its neighbours. One of more looks first at those that rang or had work left, then at a slice
+ *    that rotates.
+ * 2. When Redis refuses a claim (a key of another type under one of its names, say), nothing tells which name it was:
+ *    each becomes a suspect, and is looked at alone once.
+ * 3. A name refused alone is set aside for a pause that grows with each refusal, then is looked at alone again. The
+ *    first claim that works takes it back.
  *
  * @module
  */
@@ -13,29 +17,47 @@ const LOOK_AT = 32;
 /** Of these, room that the rotating slice always has. */
 const SLICE = 8;
 
+/** A name that Redis refuses: how often in a row, and the monotonic milliseconds of the next look at it. */
+interface Aside {
+  readonly refusals: number;
+  readonly until: number;
+}
+
 /** The names of one listener. */
 export class NameRota {
   /** All of them. */
   readonly names: readonly string[];
+  #active: readonly string[];
   readonly #wanted = new Set<string>();
+  readonly #suspects = new Set<string>();
+  readonly #aside = new Map<string, Aside>();
   #next = 0;
 
   /** Begins with the first name; names given twice count once. */
   constructor(names: Iterable<string>) {
     this.names = [...new Set(names)];
+    this.#active = this.names;
+  }
+
+  /** Those that are not set aside. */
+  get active(): readonly string[] {
+    return this.#active;
   }
 
   /** Look at this name soon: it rang, or had work left. */
   want(name: string): void {
-    this.#wanted.add(name);
+    if (!this.#aside.has(name)) this.#wanted.add(name);
   }
 
-  /** The names of the next claim. */
-  next(): readonly string[] {
-    const { names } = this;
+  /** The names of the next claim, at monotonic milliseconds `now`; none while all are set aside. */
+  next(now: number): readonly string[] {
+    const alone = this.#alone(now);
+    if (alone !== undefined) return [alone];
+    const names = this.#active;
     if (names.length <= LOOK_AT) {
-      const first = this.#advance(1);
       this.#wanted.clear();
+      if (names.length === 0) return [];
+      const first = this.#advance(1);
       return [...names.slice(first), ...names.slice(0, first)];
     }
     const chosen = new Set([...this.#wanted].slice(0, LOOK_AT - SLICE));
@@ -46,12 +68,63 @@ export class NameRota {
 
   /** The part of `interval` after which an idle listener claims again, so that it sees all names once per interval. */
   get share(): number {
-    return this.names.length <= LOOK_AT ? 1 : SLICE / this.names.length;
+    return this.#active.length <= LOOK_AT ? 1 : SLICE / this.#active.length;
+  }
+
+  /** Looks at each of these alone: a claim of all of them was refused. */
+  suspect(names: Iterable<string>): void {
+    for (const name of names) if (!this.#aside.has(name)) this.#suspects.add(name);
+  }
+
+  /** Whether these are one name that is looked at alone because of refusals. */
+  isAlone(names: readonly string[]): boolean {
+    const name = names[0];
+    return names.length === 1 && name !== undefined && (this.#suspects.has(name) || this.#aside.has(name));
+  }
+
+  /** How often this name was refused in a row, when it is or was set aside. */
+  refusals(name: string): number {
+    return this.#aside.get(name)?.refusals ?? 0;
+  }
+
+  /** Sets a name aside that was refused alone, until monotonic milliseconds. */
+  setAside(name: string, until: number): void {
+    this.#suspects.delete(name);
+    this.#wanted.delete(name);
+    this.#aside.set(name, { refusals: this.refusals(name) + 1, until });
+    this.#refresh();
+  }
+
+  /** A claim of these names worked: none of them is suspected; answers those that had been set aside. */
+  takeBack(names: readonly string[]): readonly string[] {
+    for (const name of names) this.#suspects.delete(name);
+    const back = names.filter((name) => this.#aside.delete(name));
+    if (back.length > 0) this.#refresh();
+    return back;
+  }
+
+  /** The monotonic milliseconds at which the next name that is set aside is looked at again; Infinity for none. */
+  get asideUntil(): number {
+    let first = Infinity;
+    for (const { until } of this.#aside.values()) first = Math.min(first, until);
+    return first;
+  }
+
+  #alone(now: number): string | undefined {
+    for (const name of this.#suspects) return name;
+    for (const [name, { until }] of this.#aside) if (until <= now) return name;
+    return undefined;
+  }
+
+  #refresh(): void {
+    this.#active = this.names.filter((name) => !this.#aside.has(name));
+    this.#next = 0;
   }
 
   #advance(steps: number): number {
-    const at = this.#next;
-    this.#next = (at + steps) % this.names.length;
+    const { length } = this.#active;
+    const at = this.#next % length;
+    this.#next = (at + steps) % length;
     return at;
   }
 }

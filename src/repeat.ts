@@ -20,9 +20,9 @@ export interface RepeatOptions {
   again(error: unknown, tries: number): boolean;
 }
 
-/** Milliseconds until the next try: 50 ms doubling to 2 s, of which a random half is taken off. */
-export function pauseAfter(tries: number, random: Random): number {
-  return Math.min(PAUSE_MAX, PAUSE_MIN * 2 ** Math.min(tries - 1, 16)) * (0.5 + random.unit() / 2);
+/** Milliseconds until the next try: 50 ms doubling to `max` (2 s), of which up to a random half is taken off. */
+export function pauseAfter(tries: number, random: Random, max: number = PAUSE_MAX): number {
+  return Math.min(max, PAUSE_MIN * 2 ** Math.min(tries - 1, 16)) * (0.5 + random.unit() / 2);
 }
 
 /** Calls until one call resolves; rejects with the last error when `again` refuses or `signal` aborts. */

@@ -37,7 +37,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "listener",
-    files: /^src\/(listener|claim_loop|name_rota|slots|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
+    files: /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
