@@ -15,13 +15,7 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import {
-  ConnectionLostError,
-  LeaseLostError,
-  SerializationError,
-  TaskCancelledError,
-  TaskFailedError,
-} from "./errors.ts";
+import { LeaseLostError, SerializationError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { execute, type Execution } from "./executor.ts";
 import type { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
@@ -203,7 +197,7 @@ async function writeEnding(write: Write, { execution, body }: Ending): Promise<O
     if (wait !== undefined) await wait;
     const outcome = encodeOutcome({ progress: write.progress.last, body });
     const answer = await repeatWrite(
-      context,
+      write,
       () =>
         execution.state === "succeeded"
           ? context.store.complete(ownership, outcome)
@@ -228,12 +222,24 @@ function logLoss({ ownership, context }: Write, reason: Error): null {
   return null;
 }
 
-/** Under its fence an outcome may be sent at any time and any number of times. */
-function repeatWrite(context: AttemptContext, send: () => Promise<OwnerAnswer>): Promise<OwnerAnswer> {
+/**
+ * Under its fence an outcome may be sent at any time and any number of times, and Redis may refuse for a moment what it
+ * takes later. Only a mistake of ours stays one.
+ */
+function repeatWrite({ ownership, context }: Write, send: () => Promise<OwnerAnswer>): Promise<OwnerAnswer> {
   const { clock, random = systemRandom, closed: signal } = context;
   const end = clock.monotonic() + REPEAT_FOR;
-  const again = (error: unknown) => error instanceof ConnectionLostError && clock.monotonic() < end;
+  const again = (error: unknown, tries: number) => {
+    if (error instanceof TypeError || clock.monotonic() >= end) return false;
+    if (tries === 1) logRepeat(ownership, context, error);
+    return true;
+  };
   return repeat(send, signal ? { clock, random, again, signal } : { clock, random, again });
+}
+
+function logRepeat({ id, name: taskName }: Ownership, context: AttemptContext, error: unknown): void {
+  const message = `Cannot store the outcome of task ${id} yet: trying again`;
+  safeLog(context.log)({ level: "warn", message, id, taskName, error });
 }
 
 function logEnding({ ownership, context, record }: Write, execution: Execution, answer: OwnerAnswer): void {

@@ -4,7 +4,9 @@ import { type AttemptContext, startAttempt } from "../src/attempt.ts";
 import { systemClock } from "../src/clock.ts";
 import { LeaseLostError, ListenerStoppedError, TaskTimeoutError } from "../src/errors.ts";
 import { Leases } from "../src/leases.ts";
+import type { LogEntry } from "../src/log.ts";
 import { decodeOutcome } from "../src/outcome.ts";
+import { RedisReplyError } from "../src/port/redis.ts";
 import type { TaskRecord } from "../src/record.ts";
 import { decodeError } from "../src/remote_error.ts";
 import { jsonSerializer } from "../src/serializer.ts";
@@ -151,5 +153,35 @@ describe("startAttempt", () => {
     assert.equal(leases.size, 1);
     gate.resolve();
     assert.equal((await attempt.written)?.verdict, "accepted");
+  });
+
+  for (const refused of ["complete", "fail"] as const) {
+    it(`writes the outcome again after the store refused it for a moment, and logs that once (${refused})`, async () => {
+      const entries: LogEntry[] = [];
+      let tries = 0;
+      const refuse = () => {
+        tries += 1;
+        return tries < 3 ? Promise.reject(new RedisReplyError("MISCONF disk")) : null;
+      };
+      const refusing = withVerbs(store, {
+        complete: (...call) => refuse() ?? store.complete(...call),
+        fail: (...call) => refuse() ?? store.fail(...call),
+      });
+      const taskFn = refused === "complete" ? () => 1 : () => Promise.reject(new Error("e"));
+      const log = (entry: LogEntry) => void entries.push(entry);
+      const { attempt } = await start(refused, taskFn, { store: refusing, log } as Partial<AttemptContext>);
+      assert.equal((await attempt.written)?.verdict, "accepted");
+      assert.equal((await store.read(refused))?.state, refused === "complete" ? "succeeded" : "failed");
+      assert.equal(tries, 3);
+      assert.equal(entries.filter(({ error }) => error instanceof RedisReplyError).length, 1);
+    });
+  }
+
+  it("does not repeat what is a mistake of the store's own", async () => {
+    let tries = 0;
+    const broken = withVerbs(store, { complete: () => (tries += 1, Promise.reject(new TypeError("ours"))) });
+    const { attempt } = await start("mistake", () => 1, { store: broken } as Partial<AttemptContext>);
+    assert.equal(await attempt.written, null);
+    assert.equal(tries, 1);
   });
 });
