@@ -15,7 +15,7 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import { LeaseLostError, TaskCancelledError } from "./errors.ts";
+import { ConnectionLostError, LeaseLostError, TaskCancelledError } from "./errors.ts";
 import type { OwnerAnswer, Ownership, RenewRequest, Store } from "./store/store.ts";
 
 /** What {@linkcode Leases} needs. */
@@ -122,12 +122,23 @@ export class Leases {
     try {
       const refresh = presence?.();
       const request = { owner, lease, tasks: entries.map((entry) => entry.ownership) };
-      const answers = await store.renew(refresh ? { ...request, presence: refresh } : request);
+      const answers = await (refresh ? this.#renewWith(request, refresh) : store.renew(request));
       entries.forEach((entry, at) => this.#learn(entry, answers[at], sentAt, sentWall));
       this.#renewAt = sentAt + this.#period;
     } catch {
       // Redis is away: the timer tries again and gives each task up when its lease has run out.
       this.#renewAt = clock.monotonic() + this.#period / 3;
+    }
+  }
+
+  /** Presence that Redis refuses (one of its keys has another type, say) costs no lease. */
+  async #renewWith(request: RenewRequest, presence: RenewRequest["presence"]): Promise<readonly OwnerAnswer[]> {
+    const { store } = this.#options;
+    try {
+      return await store.renew({ ...request, presence });
+    } catch (error) {
+      if (error instanceof ConnectionLostError) throw error;
+      return await store.renew(request);
     }
   }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ConnectionLostError, LeaseLostError, TaskCancelledError } from "../src/errors.ts";
 import { Leases, type LeasesOptions } from "../src/leases.ts";
+import { RedisReplyError } from "../src/port/redis.ts";
 import type { OwnerAnswer, RenewRequest, Store } from "../src/store/store.ts";
 import { FakeClock } from "./support/fake_clock.ts";
 import { never } from "./support/listening.ts";
@@ -165,5 +166,19 @@ describe("Leases", () => {
     throws = false;
     await clock.advance(10_000);
     assert.ok(calls.length > 0);
+  });
+
+  it("are renewed without the presence when that is what Redis refuses", async () => {
+    const clock = new FakeClock();
+    const renew = ({ tasks, presence }: RenewRequest) =>
+      presence ? Promise.reject(new RedisReplyError("WRONGTYPE")) : Promise.resolve(tasks.map(() => accepted));
+    const store = { renew } as unknown as Store;
+    const presence = () => ({ names: ["work"], duration: 15_000 });
+    const leases = new Leases({ store, owner: "owner0000000", lease: 30_000, clock, presence });
+    const controller = new AbortController();
+    leases.add({ id: "a", name: "work", owner: "owner0000000", fence: "0000000000000001" }, controller, 0);
+    await clock.advance(100_000);
+    assert.equal(controller.signal.aborted, false);
+    leases.close();
   });
 });
