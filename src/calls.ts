@@ -93,10 +93,10 @@ export class Calls {
     this.#runner.cancelled([id]);
   }
 
-  /** Ends all waits. */
-  close(): void {
+  /** Ends all waits, and gives back what the queue gave to this client. */
+  async close(): Promise<void> {
     this.#inbox.close();
-    this.#runner.close();
+    await this.#runner.close();
   }
 
   #places(

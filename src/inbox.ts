@@ -19,7 +19,7 @@ import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { Subscription } from "./port/redis.ts";
 import type { Store } from "./store/store.ts";
-import { Waiter } from "./waiter.ts";
+import { closedError, Waiter } from "./waiter.ts";
 
 /** What an inbox needs. */
 export interface InboxContext {
@@ -47,6 +47,7 @@ export class Inbox {
   #subscription: Subscription | null = null;
   /** Counts openings, so that what an older one does late is ignored. */
   #epoch = 0;
+  #isClosed = false;
   #provenAt = -Infinity;
   #proven = false;
   #delay = FIRST_LOOK;
@@ -59,18 +60,24 @@ export class Inbox {
     this.#context = context;
   }
 
-  /** Registers a waiter for an id; call it before the task is sent, and `close` it in the end. */
+  /**
+   * Registers a waiter for an id; call it before the task is sent, and `close` it in the end. Its `ready` rejects with
+   * `ConnectionLostError` once the inbox was closed for good.
+   */
   expect(id: string): Waiter {
     this.#cancelDrop();
     const { store, log } = this.#context;
-    const waiter = new Waiter(id, { store, log, ready: this.#open(), leave: (waiter) => this.#leave(waiter) });
+    const ready = this.#isClosed ? Promise.reject(closedError(id)) : this.#open();
+    const waiter = new Waiter(id, { store, log, ready, leave: (waiter) => this.#leave(waiter) });
+    if (this.#isClosed) return waiter;
     const waiters = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiters.add(waiter));
     return waiter;
   }
 
-  /** Ends the subscription; pending waits reject with `ConnectionLostError`. */
+  /** Ends the subscription for good; pending waits reject with `ConnectionLostError`. */
   close(): void {
+    this.#isClosed = true;
     for (const waiter of this.#all()) waiter.dismiss();
     this.#drop();
   }

@@ -232,14 +232,15 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   }
 
   /**
-   * Stops the listeners of this queue, ends its waits, and resolves when they have stopped. The connection stays open.
+   * Stops the listeners of this queue, ends its waits (`ConnectionLostError`), gives back what it runs for the queue,
+   * and resolves when that is done. The connection stays open.
    * `atOnce`: running tasks have no grace, they are given back now. @default false
    */
   async close(options: { readonly atOnce?: boolean } = {}): Promise<void> {
     this.#closing.abort();
     if (options.atOnce) this.#hurry.abort();
     await Promise.allSettled([...this.#listeners]);
-    this.#calls.close();
+    await this.#calls.close();
   }
 
   /** The same as {@linkcode RedisTaskQueue.close}, for `await using`. */

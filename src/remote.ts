@@ -81,6 +81,7 @@ export class Remote {
   async #start(ask: Ask): Promise<unknown> {
     const { submission, gone, waiter } = ask;
     await reach(waiter.ready, () => true);
+    waiter.refuseDismissed();
     const from = this.#context.settings.clock.monotonic();
     const answer = await reach(ask.send(submission.nonce), isRefusal);
     ask.mode.onRun(runOf(answer) ?? submission.nonce);

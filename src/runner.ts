@@ -11,14 +11,14 @@
  * @module
  */
 import { type Attempt, type AttemptContext, startAttempt } from "./attempt.ts";
-import { TaskCancelledError, TaskTimeoutError } from "./errors.ts";
+import { ListenerStoppedError, TaskCancelledError, TaskTimeoutError } from "./errors.ts";
 import { execute, type Execution } from "./executor.ts";
 import { Leases } from "./leases.ts";
 import { whenAborted } from "./limits.ts";
 import { LocalRecord } from "./local_record.ts";
 import type { TaskRecord } from "./record.ts";
 import { RunError } from "./run_error.ts";
-import type { OwnerAnswer } from "./store/store.ts";
+import type { OwnerAnswer, Ownership } from "./store/store.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { handlerFor, RedisTask, type TaskFn } from "./task.ts";
 import { settledWithin } from "./until.ts";
@@ -26,12 +26,25 @@ import { settledWithin } from "./until.ts";
 /** A caller that has its result does not wait longer than this, in milliseconds, for Redis to keep it. */
 const KEEP_WAIT = 1_000;
 
+/** When the queue is closed, what Redis should still hear is waited for so many milliseconds at most. */
+const CLOSE_BOUND = 2_000;
+
+/** A run that the queue gave to this client. */
+interface Owned {
+  readonly attempt: Attempt;
+  readonly run: Promise<Execution>;
+  /** Its handler is not done. */
+  isRunning: boolean;
+}
+
 /** Runs tasks in this process. */
 export class Runner {
   readonly #context: ClientContext;
   readonly #leases: Leases;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
-  readonly #owned = new Map<string, Promise<Execution>>();
+  readonly #owned = new Map<string, Owned>();
+  readonly #closed = new AbortController();
+  #isClosed = false;
 
   /** Runs nothing yet. */
   constructor(context: ClientContext) {
@@ -57,10 +70,19 @@ export class Runner {
   own(record: TaskRecord, from: number): Promise<Execution> {
     const key = `${record.fence} ${record.id}`;
     const known = this.#owned.get(key);
-    if (known !== undefined) return known;
-    const run = this.#finish(startAttempt(record, this.#attemptContext(), from));
-    this.#owned.set(key, run);
-    void run.then(() => this.#owned.delete(key));
+    if (known !== undefined) return known.run;
+    if (this.#isClosed) {
+      const { id, name, fence } = record;
+      void this.#giveBack([{ id, name, fence, owner: this.#context.client }]);
+      return Promise.resolve({ state: "abandoned", reason: closedError(record) });
+    }
+    const attempt = startAttempt(record, this.#attemptContext(), from);
+    const run = this.#finish(attempt);
+    const owned: Owned = { attempt, run, isRunning: true };
+    this.#owned.set(key, owned);
+    void attempt.settled.then(() => owned.isRunning = false);
+    // Not sooner: until its outcome is stored, the queue says that it is ours to run.
+    void attempt.written.then(() => this.#owned.delete(key));
     return run;
   }
 
@@ -68,6 +90,7 @@ export class Runner {
   async here(submission: Submission, keep: "every end" | "success", gone: AbortSignal): Promise<unknown> {
     const taskFn = this.handlerOf(submission.name);
     if (taskFn === undefined) throw new RunError("final", missingHandler(submission));
+    if (this.#isClosed) throw new RunError("final", closedError(submission));
     const controller = new AbortController();
     whenAborted(gone, () => controller.abort(reasonOf(submission, gone)));
     const record = new LocalRecord(submission, this.#context);
@@ -88,9 +111,30 @@ export class Runner {
     return valueOf(execution);
   }
 
-  /** Forgets what runs: its leases run out and listeners take it. */
-  close(): void {
+  /**
+   * Stops what the queue gave to this client and gives it back, so that nobody runs it twice at once; an outcome on its
+   * way is waited for. Resolves within {@linkcode CLOSE_BOUND} and never rejects. What runs in no queue goes on.
+   */
+  async close(): Promise<void> {
+    const owned = [...this.#owned.values()];
+    const running = owned.filter(({ isRunning }) => isRunning).map(({ attempt }) => attempt);
+    this.#isClosed = true;
+    for (const { controller, ownership } of running) controller.abort(closedError(ownership));
+    const written = Promise.all(owned.map(({ attempt }) => attempt.written));
+    const last = Promise.all([this.#giveBack(running.map(({ ownership }) => ownership)), written]);
+    await settledWithin(last, CLOSE_BOUND, this.#context.settings.clock);
+    this.#closed.abort();
     this.#leases.close();
+  }
+
+  async #giveBack(tasks: readonly Ownership[]): Promise<void> {
+    if (tasks.length === 0) return;
+    try {
+      await this.#context.store.release(tasks);
+    } catch (error) {
+      const message = "Tasks could not be given back: they run again when their leases have ended";
+      this.#context.settings.log({ level: "warn", message, error });
+    }
   }
 
   /** The outcome that counts: ours, unless the store says that somebody else was first. */
@@ -133,6 +177,7 @@ export class Runner {
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
       log,
       random,
+      closed: this.#closed.signal,
     };
   }
 }
@@ -142,6 +187,10 @@ export function valueOf(execution: Execution): unknown {
   if (execution.state === "succeeded") return execution.value;
   if (execution.state === "abandoned") throw new RunError("final", execution.reason);
   throw new RunError(execution.state === "failed" ? "failed" : "final", execution.error);
+}
+
+function closedError({ id }: { readonly id: string }): ListenerStoppedError {
+  return new ListenerStoppedError(`Cannot finish task ${id} here: its queue was closed`);
 }
 
 /** The error of a task that was to run here, where nothing runs it. */

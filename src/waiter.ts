@@ -41,6 +41,7 @@ export class Waiter {
   readonly #leave: (waiter: Waiter) => void;
   #rang = false;
   #reading = false;
+  #dismissed: ConnectionLostError | null = null;
   #current: Pending | null = null;
 
   /** Made by the inbox. */
@@ -61,6 +62,7 @@ export class Waiter {
    */
   ended(wait: Wait): Promise<TaskRecord> {
     return new Promise<TaskRecord>((resolve, reject) => {
+      if (this.#dismissed !== null) return reject(this.#dismissed);
       this.#current = { wait, resolve, reject };
       if (this.#rang) this.ring();
     });
@@ -74,9 +76,14 @@ export class Waiter {
 
   /** The inbox itself is closed: nothing more will be heard. */
   dismiss(): void {
-    const message = `Cannot wait for task ${this.id} any longer: its queue was closed`;
-    this.#current?.reject(new ConnectionLostError(message, { sent: true }));
+    this.#dismissed = closedError(this.id);
+    this.#current?.reject(this.#dismissed);
     this.close();
+  }
+
+  /** Throws when the inbox was closed meanwhile. */
+  refuseDismissed(): void {
+    if (this.#dismissed !== null) throw this.#dismissed;
   }
 
   /** Something was heard of the id. */
@@ -134,6 +141,11 @@ export class Waiter {
 
 function replaced(id: string): TaskReplacedError {
   return new TaskReplacedError(`Cannot wait for task ${id}: a newer run of the same id replaced it`);
+}
+
+/** What a wait ends with when its queue is closed. */
+export function closedError(id: string): ConnectionLostError {
+  return new ConnectionLostError(`Cannot wait for task ${id} any longer: its queue was closed`, { sent: true });
 }
 
 function isLive({ state }: TaskHeader): boolean {

@@ -1,12 +1,15 @@
 /** What a caller is owed when something around it goes wrong: other callers, other runs, its own queue's end. */
 import { afterEach, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { MemoryRedis, type QueueOptions, RedisTaskQueue, type TaskFns } from "../mod.ts";
+import { MemoryRedis, type QueueOptions, type RedisTask, RedisTaskQueue, type TaskFns } from "../mod.ts";
 import { systemClock } from "../src/clock.ts";
 import { Calls } from "../src/calls.ts";
+import type { Execution } from "../src/executor.ts";
 import { keysOf } from "../src/keys.ts";
 import { within as withinLimits } from "../src/limits.ts";
 import { settingsOf } from "../src/options.ts";
+import type { TaskRecord } from "../src/record.ts";
+import { Runner } from "../src/runner.ts";
 import { MemoryStore } from "../src/store/memory/memory_store.ts";
 import type { EnqueueRequest } from "../src/store/store.ts";
 import { within } from "./support/wait.ts";
@@ -91,6 +94,61 @@ describe("a caller", () => {
     assert.deepEqual(nonces, ["client00000100000001", "client00000100000003", nonce]);
     calls.close();
   });
+
+  it("never starts a run twice that the queue says is its own, however slow its outcome is to store", async () => {
+    let runs = 0;
+    const stored = resolvers<void>();
+    const settings = settingsOf({ interval: 20, taskFn: () => runs += 1, log: () => {} });
+    const runner = new Runner({ store, client: "client000001", settings });
+    const complete = store.complete.bind(store);
+    store.complete = (...args) => stored.promise.then(() => complete(...args));
+    const own = { owner: "client000001", lease: 30_000 };
+    const again = async (): Promise<Execution> => {
+      const answer = await store.enqueue({ ...request("x", "client00000100000001"), ownIfUnattended: own });
+      assert.equal(answer.verdict, "owned");
+      return await runner.own((answer as { record: TaskRecord }).record, systemClock.monotonic());
+    };
+    assert.deepEqual(await again(), { state: "succeeded", value: 1 });
+    assert.deepEqual(await again(), { state: "succeeded", value: 1 });
+    stored.resolve();
+    await runner.close();
+    assert.equal(runs, 1);
+  });
+
+  it("whose queue is closed gives back what it runs, and its call ends", async () => {
+    const started = resolvers<AbortSignal>();
+    const queue = open((task: RedisTask) => {
+      started.resolve(task.signal);
+      return new Promise(() => {});
+    }, { lease: 30_000 });
+    const asked = assert.rejects(queue.query("x", "n", 1), {
+      name: "ConnectionLostError",
+      message: /queue was closed/,
+    });
+    const signal = await started.promise;
+    await within(queue.close(), "the close");
+    await within(asked, "the call");
+    assert.equal((signal.reason as Error).name, "ListenerStoppedError");
+    const record = await store.read("x");
+    assert.deepEqual([record?.state, record?.attempt], ["queued", 0]);
+  });
+
+  it("whose queue is closed is not sent to a listener after its own run failed", async () => {
+    const started = resolvers<void>();
+    const end = resolvers<void>();
+    const queue = open(async () => {
+      started.resolve();
+      await end.promise;
+      throw new RangeError("here");
+    });
+    const asked = queue.query("x", "n", 1, { policy: "local-first" });
+    const rejected = assert.rejects(asked, { name: "RangeError", message: "here" });
+    await started.promise;
+    await queue.close();
+    end.resolve();
+    await within(rejected, "the call");
+    assert.equal(await store.readHeader("x"), null);
+  });
 });
 
 function request(id: string, nonce: string): EnqueueRequest {
@@ -98,4 +156,10 @@ function request(id: string, nonce: string): EnqueueRequest {
     ...{ id, name: "n", nonce, kind: "enqueued", timeout: 0, resultTtl: 30_000, delay: 0, maxAttempts: 1 },
     ...{ options: "", params: "json=1", ifExists: "join" },
   };
+}
+
+function resolvers<Value>(): { promise: Promise<Value>; resolve: (value: Value) => void } {
+  let resolve!: (value: Value) => void;
+  const promise = new Promise<Value>((done) => resolve = done);
+  return { promise, resolve };
 }
