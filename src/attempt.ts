@@ -22,7 +22,7 @@ import { type Log, safeLog } from "./log.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
 import { ProgressWriter } from "./progress_writer.ts";
 import { type Random, systemRandom } from "./random.ts";
-import { byteLength, type TaskRecord } from "./record.ts";
+import type { TaskRecord } from "./record.ts";
 import { encodeError, toError } from "./remote_error.ts";
 import { repeat } from "./repeat.ts";
 import { decodeValue, encodeValue, jsonSerializer, refuseLarge, type Serializer } from "./serializer.ts";

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ConnectionLostError, ListenerStoppedError, TaskCancelledError } from "../src/errors.ts";
 import { STOP_BOUND } from "../src/listener.ts";
+import type { LogEntry } from "../src/log.ts";
 import { decodeOutcome } from "../src/outcome.ts";
+import { RedisReplyError } from "../src/port/redis.ts";
 import { nextTurn } from "../src/runtime/mod.ts";
 import type { ClaimRequest } from "../src/store/store.ts";
 import type { RedisTask } from "../src/task.ts";
@@ -249,6 +251,31 @@ describe("Listener", () => {
       for (const name of names) await inState(store, name, "succeeded");
     });
     assert.ok(looked.every((count) => count <= 32));
+  });
+
+  it("finds the refused ones among many names, and looks at them ever more rarely until they work", async () => {
+    const { store } = openMemory();
+    const names = Array.from({ length: 70 }, (_, at) => `n${at}`);
+    const bad = new Set(["n3", "n40", "n69"]);
+    let alone = 0;
+    const refusing = withVerbs(store, {
+      claim: (request) => {
+        if (!request.names.some((name) => bad.has(name))) return store.claim(request);
+        if (request.names.length === 1) alone += 1;
+        return Promise.reject(new RedisReplyError("WRONGTYPE"));
+      },
+    });
+    const logged: (string | undefined)[] = [];
+    const log = ({ level, taskName }: LogEntry) => level === "error" && logged.push(taskName);
+    await listening(makeListener(refusing, () => 1, { names, log, interval: 1_000 }), async () => {
+      for (const name of names) await enqueue(store, name, {}, { name });
+      for (const name of names.filter((name) => !bad.has(name))) await inState(store, name, "succeeded");
+      await until(() => alone > 9, "they are looked at again");
+      for (const name of bad) assert.ok(logged.includes(name), name);
+      bad.clear();
+      for (const name of names) await inState(store, name, "succeeded");
+    });
+    assert.ok(alone < 30, `${alone} looks`);
   });
 
   it("is not harmed by handlers that misbehave", async () => {
