@@ -48,9 +48,9 @@ export class Calls {
 
   /** Calls nothing yet. */
   constructor(context: ClientContext) {
-    const { store, client, settings: { clock, interval, log } } = context;
+    const { store, client, settings: { clock, interval, lease, log } } = context;
     this.#context = context;
-    this.#inbox = new Inbox({ store, client, clock, interval, log });
+    this.#inbox = new Inbox({ store, client, clock, interval, lease, log });
     this.#runner = new Runner(context);
     this.#remote = new Remote(context, this.#inbox, this.#runner);
   }

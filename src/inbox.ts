@@ -29,6 +29,8 @@ export interface InboxContext {
   readonly clock: Clock;
   /** Milliseconds between two looks of the safety net. */
   readonly interval: number;
+  /** Milliseconds of a lease: how long a running task is believed to run without asking. */
+  readonly lease: number;
   readonly log: Log;
 }
 
@@ -66,9 +68,9 @@ export class Inbox {
    */
   expect(id: string): Waiter {
     this.#cancelDrop();
-    const { store, log } = this.#context;
+    const { store, log, clock, lease } = this.#context;
     const ready = this.#isClosed ? Promise.reject(closedError(id)) : this.#open();
-    const waiter = new Waiter(id, { store, log, ready, leave: (waiter) => this.#leave(waiter) });
+    const waiter = new Waiter(id, { store, log, clock, lease, ready, leave: (waiter) => this.#leave(waiter) });
     if (this.#isClosed) return waiter;
     const waiters = this.#waiting.get(id) ?? new Set();
     this.#waiting.set(id, waiters.add(waiter));

@@ -2,12 +2,13 @@
  * One caller's wait for one task, inside the inbox.
  *
  * Registered before the task is sent, it remembers a message that comes before it waits. A message makes it read the
- * record; the safety net makes it read the header first. It knows no time and no signal: whoever waits closes it.
+ * record; the safety net makes it read the header first. It knows no timer and no signal: whoever waits closes it.
  *
  * Previous: `inbox.ts`. Next: `store/store.ts`.
  *
  * @module
  */
+import type { Clock } from "./clock.ts";
 import { ConnectionLostError, TaskCancelledError, TaskReplacedError } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { TaskHeader, TaskRecord } from "./record.ts";
@@ -17,7 +18,10 @@ import type { Store } from "./store/store.ts";
 export interface Wait {
   /** The run that is meant; another one under the same id is a `TaskReplacedError`. */
   readonly nonce: string;
-  /** The record has vanished without a trace (a flush, an eviction, a failover): asks for the task again. */
+  /**
+   * Asks for the task again, under the same nonce: its record has vanished without a trace (a flush, an eviction, a
+   * failover), or it has been running for a whole lease, whose owner may have died.
+   */
   resubmit(): Promise<void>;
   /** The safety net saw the task queued still. */
   onWaiting?(header: TaskHeader): void;
@@ -30,6 +34,17 @@ interface Pending {
   reject(reason: unknown): void;
 }
 
+/** What a waiter needs. */
+export interface WaiterContext {
+  readonly store: Store;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Milliseconds after which an owner that has died owns a task no longer. */
+  readonly lease: number;
+  readonly ready: Promise<void>;
+  leave(waiter: Waiter): void;
+}
+
 /** One caller that waits for one task. */
 export class Waiter {
   /** The id of the task. */
@@ -39,21 +54,24 @@ export class Waiter {
   readonly #store: Store;
   readonly #log: Log;
   readonly #leave: (waiter: Waiter) => void;
+  readonly #clock: Clock;
+  readonly #lease: number;
+  /** The run that was seen last, and since when, on our own clock: Redis' may be another. */
+  #run: { readonly of: string; readonly from: number } | null = null;
   #rang = false;
   #reading = false;
   #dismissed: ConnectionLostError | null = null;
   #current: Pending | null = null;
 
   /** Made by the inbox. */
-  constructor(
-    id: string,
-    context: { readonly store: Store; readonly log: Log; readonly ready: Promise<void>; leave(waiter: Waiter): void },
-  ) {
+  constructor(id: string, context: WaiterContext) {
     this.id = id;
     this.ready = context.ready;
     this.#store = context.store;
     this.#log = context.log;
     this.#leave = context.leave;
+    this.#clock = context.clock;
+    this.#lease = context.lease;
   }
 
   /**
@@ -99,8 +117,25 @@ export class Waiter {
     const header = await this.#store.readHeader(this.id).catch(() => undefined);
     if (header === undefined || this.#current !== current) return;
     if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
+    if (header.state === "running") return await this.#doubt(current, header);
+    this.#run = null;
     // One that is scheduled has a delay to keep.
     if (header.state === "queued") current.wait.onWaiting?.(header);
+  }
+
+  /**
+   * One run that was seen for a whole lease: its owner may have died, and with no listener nobody else takes it back.
+   * Asking again does; a run whose lease is renewed is left alone by it.
+   */
+  async #doubt(current: Pending, { fence, owner }: TaskHeader): Promise<void> {
+    const now = this.#clock.monotonic();
+    const run = `${fence} ${owner}`;
+    if (this.#run?.of !== run) this.#run = { of: run, from: now };
+    if (now - this.#run.from <= this.#lease) return;
+    this.#run = { of: run, from: now };
+    await current.wait.resubmit().catch((error) => {
+      this.#log({ level: "warn", message: "A running task could not be asked for again", id: this.id, error });
+    });
   }
 
   /** One read at a time; what rings meanwhile is read after it. */

@@ -12,7 +12,7 @@ import type { TaskRecord } from "../src/record.ts";
 import { Runner } from "../src/runner.ts";
 import { MemoryStore } from "../src/store/memory/memory_store.ts";
 import type { EnqueueRequest } from "../src/store/store.ts";
-import { within } from "./support/wait.ts";
+import { until, within } from "./support/wait.ts";
 
 const LEASE = 200;
 
@@ -148,6 +148,39 @@ describe("a caller", () => {
     end.resolve();
     await within(rejected, "the call");
     assert.equal(await store.readHeader("x"), null);
+  });
+
+  it("gets an answer when the client that ran its task has died and nobody listens", async () => {
+    const nonce = "client00000900000001";
+    const dead = { owner: "client000009", lease: LEASE };
+    await store.enqueue({ ...request("x", nonce), ownIfUnattended: dead });
+    assert.equal(await within(open(() => "here").query("x", "n", 1), "the answer"), "here");
+  });
+
+  it("leaves a run alone that takes many leases, and gets its answer", async () => {
+    let runs = 0;
+    const end = resolvers<void>();
+    const long = async (): Promise<number> => {
+      runs += 1;
+      await end.promise;
+      return runs;
+    };
+    const first = open(long).query("x", "n", 1);
+    await until(() => runs === 1, "it runs");
+    const enqueued: string[] = [];
+    const enqueue = MemoryStore.prototype.enqueue;
+    MemoryStore.prototype.enqueue = function (asked) {
+      enqueued.push(asked.id);
+      return enqueue.call(this, asked);
+    };
+    try {
+      const other = open(long).query("x", "n", 1);
+      await until(() => enqueued.length >= 4, "it was asked for again three times");
+      end.resolve();
+      assert.deepEqual(await within(Promise.all([first, other]), "both answers"), [1, 1]);
+    } finally {
+      MemoryStore.prototype.enqueue = enqueue;
+    }
   });
 });
 

@@ -13,6 +13,7 @@ import { within } from "./support/wait.ts";
 const CLIENT = "client000001";
 const NONCE = `${CLIENT}00000001`;
 const INTERVAL = 5_000;
+const LEASE = 30_000;
 const done = encodeOutcome({ progress: null, body: "json=42" });
 
 /** A store that counts, and whose inbox may be deaf. */
@@ -53,7 +54,7 @@ function make(): { world: MemoryRedis; clock: FakeClock; store: Postbox; inbox: 
   const world = new MemoryRedis();
   const clock = new FakeClock();
   const store = new Postbox(world, keysOf("test", "inbox"), clock);
-  const inbox = new Inbox({ store, client: CLIENT, clock, interval: INTERVAL, log: () => {} });
+  const inbox = new Inbox({ store, client: CLIENT, clock, interval: INTERVAL, lease: LEASE, log: () => {} });
   return { world, clock, store, inbox };
 }
 
@@ -206,6 +207,26 @@ describe("Inbox", () => {
     await clock.advance(2 * INTERVAL + 100);
     assert.deepEqual(seen, ["queued", "queued"]);
     waiter.close();
+    inbox.close();
+  });
+
+  it("asks again, once a lease, for a task that was running all the while", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    await store.claim({ listener: "listener0001", sequence: 1, free: 8, lease: 10 * LEASE, names: ["n"] });
+    let asked = 0;
+    const resubmit = () => Promise.reject(new Error(`away ${asked += 1}`));
+    const ended = waiter.ended({ nonce: NONCE, resubmit });
+    await clock.advance(LEASE);
+    assert.equal(asked, 0);
+    await clock.advance(LEASE);
+    assert.equal(asked, 1);
+    await clock.advance(2 * LEASE);
+    assert.ok(asked === 2 || asked === 3, `asked ${asked} times`);
+    waiter.close();
+    void ended;
     inbox.close();
   });
 
