@@ -88,7 +88,12 @@ export class Calls {
     return { id, name, params, nonce, deadline, resultTtl: resultTtlFor(settings, task.resultTtl, timeout) };
   }
 
-  /** Cancel was asked for an id: what runs here hears of it at once. */
+  /** Cancels what runs here, in no queue, under an id: was there anything? */
+  cancelHere(id: string): boolean {
+    return this.#runner.cancelHere(id);
+  }
+
+  /** The queue was asked to cancel an id: what it gave to this client hears of it at once. */
   cancelled(id: string): void {
     this.#runner.cancelled([id]);
   }

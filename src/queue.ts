@@ -223,12 +223,16 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     await this.#store.markListened([name], this.#client, this.interval * 3);
   }
 
-  /** Cancels a task: one that waits never starts, one that runs is told. False when there is nothing to cancel. */
+  /**
+   * Cancels a task: one that waits never starts, one that runs is told. What runs in no queue (policy Local) is reached
+   * from its own queue object only. False when there is nothing to cancel.
+   */
   async cancel(id: string): Promise<boolean> {
     this.#check(id);
+    const wasHere = this.#calls.cancelHere(id);
     const { verdict } = await this.#store.cancel({ id });
     if (verdict === "asked") this.#calls.cancelled(id);
-    return verdict === "cancelled" || verdict === "asked";
+    return wasHere || verdict === "cancelled" || verdict === "asked";
   }
 
   /**

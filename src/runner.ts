@@ -6,11 +6,12 @@
  * `here`: a task in no queue (policy Local, LocalFirst, or Redis away). Its record is a courtesy: written when it can
  * be, by `update`, `save` and at the end, and never over a live record of another run.
  *
- * Previous: `calls.ts`. Next: `attempt.ts`, `executor.ts`.
+ * Previous: `calls.ts`. Next: `attempt.ts`, `executor.ts`, `cancel_watch.ts`.
  *
  * @module
  */
 import { type Attempt, type AttemptContext, startAttempt } from "./attempt.ts";
+import { CancelWatch } from "./cancel_watch.ts";
 import { ListenerStoppedError, TaskCancelledError, TaskTimeoutError } from "./errors.ts";
 import { execute, type Execution } from "./executor.ts";
 import { Leases } from "./leases.ts";
@@ -41,16 +42,22 @@ interface Owned {
 export class Runner {
   readonly #context: ClientContext;
   readonly #leases: Leases;
+  readonly #watch: CancelWatch;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
+  /** The ids of what runs in no queue. */
+  readonly #here = new Map<AbortController, string>();
   readonly #closed = new AbortController();
   #isClosed = false;
 
   /** Runs nothing yet. */
   constructor(context: ClientContext) {
-    const { store, client, settings: { lease, clock } } = context;
+    const { store, client: owner, settings: { lease, clock, random } } = context;
     this.#context = context;
-    this.#leases = new Leases({ store, owner: client, lease, clock });
+    this.#leases = new Leases({ store, owner, lease, clock });
+    const onIds = (ids: readonly string[]) => this.cancelled(ids);
+    const onGap = () => void this.#leases.renewNow();
+    this.#watch = new CancelWatch({ store, owner, clock, random, onIds, onGap });
   }
 
   /** The function for a name, when this queue has one. */
@@ -58,9 +65,18 @@ export class Runner {
     return handlerFor(this.#context.settings.taskFn, name);
   }
 
-  /** Cancel was asked for these ids. */
+  /** Cancel was asked for these ids, of runs that the queue knows. */
   cancelled(ids: readonly string[]): void {
     this.#leases.cancelled(ids);
+  }
+
+  /** Cancels what runs under an id in no queue: was there anything? */
+  cancelHere(id: string): boolean {
+    const controllers = [...this.#here].filter(([, ran]) => ran === id).map(([controller]) => controller);
+    for (const controller of controllers) {
+      controller.abort(new TaskCancelledError(`Cannot finish task ${id}: it was cancelled`));
+    }
+    return controllers.length > 0;
   }
 
   /**
@@ -81,6 +97,7 @@ export class Runner {
     const owned: Owned = { attempt, run, isRunning: true };
     this.#owned.set(key, owned);
     void attempt.settled.then(() => owned.isRunning = false);
+    this.#watch.hold(attempt.settled);
     // Not sooner: until its outcome is stored, the queue says that it is ours to run.
     void attempt.written.then(() => this.#owned.delete(key));
     return run;
@@ -92,6 +109,7 @@ export class Runner {
     if (taskFn === undefined) throw new RunError("final", missingHandler(submission));
     if (this.#isClosed) throw new RunError("final", closedError(submission));
     const controller = new AbortController();
+    this.#here.set(controller, submission.id);
     whenAborted(gone, () => controller.abort(reasonOf(submission, gone)));
     const record = new LocalRecord(submission, this.#context);
     const task = this.#localTask(submission, controller.signal, keep === "every end" ? record : null);
@@ -105,6 +123,7 @@ export class Runner {
       ...(deadline < Infinity ? { deadline } : {}),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
+    this.#here.delete(controller);
     if (keep === "every end" || execution.state === "succeeded") {
       await settledWithin(record.end(ended(task, execution)), KEEP_WAIT, clock);
     }

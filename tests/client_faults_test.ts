@@ -182,6 +182,46 @@ describe("a caller", () => {
       MemoryStore.prototype.enqueue = enqueue;
     }
   });
+
+  it("that runs its task in no queue can be cancelled by its own queue object", async () => {
+    const started = resolvers<AbortSignal>();
+    const queue = open((task: RedisTask) => {
+      started.resolve(task.signal);
+      return new Promise(() => {});
+    });
+    const asked = assert.rejects(queue.query("x", "n", 1, { policy: "local" }), { name: "TaskCancelledError" });
+    const signal = await started.promise;
+    assert.equal(await queue.cancel("x"), true);
+    await within(asked, "the call");
+    assert.equal((signal.reason as Error).name, "TaskCancelledError");
+    assert.equal(await queue.cancel("x"), false);
+  });
+
+  it("that owns its task hears at once when another process cancels it, and listens no longer than it runs", async () => {
+    const controls: boolean[] = [];
+    const openControl = MemoryStore.prototype.openControl;
+    MemoryStore.prototype.openControl = async function (...args) {
+      const control = await openControl.apply(this, args);
+      const at = controls.push(true) - 1;
+      return {
+        close: () => {
+          controls[at] = false;
+          control.close();
+        },
+      };
+    };
+    try {
+      const queue = open(() => new Promise(() => {}), { lease: 3_600_000, interval: 600_000 });
+      const asked = assert.rejects(queue.query("x", "n", 1), { name: "TaskCancelledError" });
+      await until(() => controls[0] === true, "it hears");
+      assert.equal(await open().cancel("x"), true);
+      await within(asked, "the call");
+      await until(() => controls[0] === false, "it listens no longer");
+      assert.equal(controls.length, 1);
+    } finally {
+      MemoryStore.prototype.openControl = openControl;
+    }
+  });
 });
 
 function request(id: string, nonce: string): EnqueueRequest {

@@ -32,7 +32,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "queue",
-    files: /^src\/(queue|calls|task_desk|remote|runner|take_back|local_record|submission)\.ts$/,
+    files: /^src\/(queue|calls|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
     on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {
