@@ -28,7 +28,8 @@ export class LocalRecord {
   write(task: RedisTask): void {
     const { client, settings } = this.#context;
     try {
-      this.#next = putOf(this.#submission, task, { codecs: settings, clock: settings.clock, owner: client });
+      const context = { kind: "local", codecs: settings, clock: settings.clock, owner: client } as const;
+      this.#next = putOf(this.#submission, task, context);
     } catch (error) {
       return this.#explain(error);
     }

@@ -179,8 +179,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   }
 
   /**
-   * Stores a task without running it: with its result or error, if it has one. Throws `TaskConflictError` when a live
-   * task of this id is there.
+   * Stores a task without running it: with its result or error, if it has one. Throws `TaskConflictError` when another
+   * run of this id is there, live or ended, and `TypeError` for a task that waits or runs.
    */
   async setTask(task: RedisTask): Promise<void> {
     this.#check(task.id, task.name);

@@ -79,20 +79,20 @@ export function requestOf(
   return { delay: 0, ifExists: "join", ...rest, id, name, nonce, timeout, resultTtl, maxAttempts: 1, options: "" };
 }
 
-/** The request that stores a task of this process as it is now. */
+/** The request that stores a task of this process as it is now: `local` when it runs here, `enqueued` when it is data. */
 export function putOf(
   submission: Submission,
   task: RedisTask,
-  context: { readonly codecs: Codecs; readonly clock: Clock; readonly owner: string },
+  context: { readonly kind: TaskKind; readonly codecs: Codecs; readonly clock: Clock; readonly owner: string },
 ): PutRequest {
-  const { codecs, clock, owner } = context;
+  const { kind, codecs, clock, owner } = context;
   const { id, name, nonce, resultTtl } = submission;
   const left = submission.deadline - clock.monotonic();
   return {
     id,
     name,
     nonce,
-    kind: "local",
+    kind,
     state: task.state,
     owner,
     timeout: left === Infinity ? 0 : Math.max(1, Math.ceil(left)),

@@ -6,7 +6,8 @@
  * @module
  */
 import type { Calls } from "./calls.ts";
-import { TaskConflictError } from "./errors.ts";
+import { TaskConflictError, type TaskState } from "./errors.ts";
+import { checkDuration } from "./options.ts";
 import type { TaskRecord } from "./record.ts";
 import { type ClientContext, putOf, taskOf } from "./submission.ts";
 import { RedisTask } from "./task.ts";
@@ -53,18 +54,38 @@ export class TaskDesk {
     return header !== null && header.state !== "deleted";
   }
 
-  /** Stores a task without running it. Throws `TaskConflictError` when another run is there. */
+  /**
+   * Stores a task without running it. Throws `TypeError` for one that waits or runs, `TaskConflictError` when another
+   * run is there and is live or has ended.
+   */
   async set(task: RedisTask): Promise<void> {
-    const { store, client, settings } = this.#context;
+    const { store, client: owner, settings } = this.#context;
     const { id, name, params, expiry } = task;
+    const state = storableState(task);
+    const left = Math.max(0, expiry - settings.clock.now());
+    const timeout = checkDuration(`what is left until the expiry of task ${id},`, left, { infinite: true });
     const nonce = this.#stored.get(task);
-    const timeout = expiry - settings.clock.now();
     const submission = this.#calls.submit({ id, name, params, timeout, ...nonce ? { nonce } : {} });
     this.#stored.set(task, submission.nonce);
-    if (task.state === "stored" && task.error !== undefined) task.state = "failed";
-    if (task.state === "stored" && task.result !== undefined) task.state = "succeeded";
-    const answer = await store.put(putOf(submission, task, { codecs: settings, clock: settings.clock, owner: client }));
+    task.state = state;
+    const context = { kind: "enqueued", codecs: settings, clock: settings.clock, owner } as const;
+    const answer = await store.put(putOf(submission, task, context));
     if (answer.verdict === "written") return;
-    throw new TaskConflictError(`Cannot store task ${id}: another run of the same id is ${answer.state}`);
+    throw new TaskConflictError(
+      `Cannot store task ${id}: another run of the same id is ${answer.state}; use another id`,
+    );
   }
+}
+
+/** Only the queue itself makes a task wait or run: a record that says so, in no queue, is never done by anybody. */
+function storableState(task: RedisTask): TaskState {
+  const { id, state, error, result } = task;
+  if (state === "scheduled" || state === "queued" || state === "running") {
+    throw new TypeError(
+      `Cannot store task ${id}: it is ${state}; enqueue it, or store one that is stored or has ended`,
+    );
+  }
+  if (state !== "stored") return state;
+  if (error !== undefined) return "failed";
+  return result !== undefined ? "succeeded" : state;
 }

@@ -1,7 +1,7 @@
 /** What a caller is owed when something around it goes wrong: other callers, other runs, its own queue's end. */
 import { afterEach, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { MemoryRedis, type QueueOptions, type RedisTask, RedisTaskQueue, type TaskFns } from "../mod.ts";
+import { MemoryRedis, type QueueOptions, RedisTask, RedisTaskQueue, type TaskFns } from "../mod.ts";
 import { systemClock } from "../src/clock.ts";
 import { Calls } from "../src/calls.ts";
 import type { Execution } from "../src/executor.ts";
@@ -221,6 +221,26 @@ describe("a caller", () => {
     } finally {
       MemoryStore.prototype.openControl = openControl;
     }
+  });
+
+  it("cannot store a task as waiting or running, for nobody would do it", async () => {
+    const queue = open();
+    for (const state of ["scheduled", "queued", "running"] as const) {
+      const task = new RedisTask({ id: "x", name: "n", params: 1, state });
+      await assert.rejects(queue.setTask(task), { name: "TypeError", message: new RegExp(`it is ${state}`) });
+    }
+    await queue.enqueue("x", "n", 1);
+    await assert.rejects((await queue.getTask("x"))!.save(), { name: "TypeError", message: /it is queued/ });
+    const endless = new RedisTask({ id: "y", name: "n", params: 1, expiry: Date.now() + 1e13 });
+    await assert.rejects(queue.setTask(endless), { name: "RangeError", message: /expiry of task y/ });
+  });
+
+  it("cannot store a task over another that has ended", async () => {
+    const queue = open(() => "answer");
+    await queue.query("x", "n", 1);
+    await assert.rejects(queue.setTask(queue.buildTask("x", "n", 2)), { name: "TaskConflictError" });
+    await assert.rejects((await queue.getTask("x"))!.save(), { name: "TaskConflictError", message: /is succeeded/ });
+    assert.equal((await queue.getTask("x"))?.result, "answer");
   });
 });
 
