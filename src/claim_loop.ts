@@ -30,6 +30,10 @@ import type { Slots } from "./slots.ts";
 import type { Bell, ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
 import { untilAborted } from "./until.ts";
 
+/** Timers may be early by so many milliseconds. */
+const TICK = 5;
+const NO_WAIT = "The bell did not wait: has one of the keys task-bell another type?";
+
 /** What a {@linkcode ClaimLoop} needs. */
 export interface ClaimLoopOptions {
   readonly store: Store;
@@ -130,12 +134,14 @@ export class ClaimLoop {
     const aside = rota.asideUntil - clock.monotonic();
     const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn, aside)));
     if (rota.active.length === 0) return sleep(clock, wait, stop);
+    const from = clock.monotonic();
     try {
       this.#bell ??= await this.#openBell(stop);
       if (this.#bell === null) return;
       const name = await untilAborted(this.#bell.wait(rota.active, wait), stop);
       if (name) rota.want(name);
       if (stop.aborted) await this.#bell.cancel();
+      else if (!name && clock.monotonic() - from < wait / 2 - TICK) throw new Error(NO_WAIT);
       this.#bellFailures = 0;
     } catch (error) {
       await this.#bellFailed(error, stop);
@@ -203,12 +209,19 @@ export class ClaimLoop {
     const claimedAt = clock.monotonic();
     let from = claimedAt;
     let waitFor = stop;
+    let refused = false;
     for (let tries = 1;; tries += 1) {
       try {
         const answer = await store.claim(request);
         return { answer, from, claimedAt };
       } catch (error) {
-        if (!(error instanceof ConnectionLostError)) return new Refusal(error);
+        if (!(error instanceof ConnectionLostError)) {
+          // The script may have failed after it gave us tasks: asked again, once, it tells which.
+          if (refused || stop.aborted) return new Refusal(error);
+          refused = true;
+          from = clock.monotonic();
+          continue;
+        }
         if (error.sent) waitFor = closed;
         if (waitFor.aborted) return null;
         if (tries === 1) this.#log({ level: "warn", message: "Cannot claim tasks: trying again", error });

@@ -83,6 +83,18 @@ describe("a listener on Redis", () => {
     await endsAtOnce();
   });
 
+  it("does not spin while a bell has another type, and loses no task to it", async () => {
+    await server.cli("SET", keys.bell("a"), "x");
+    await server.cli("CONFIG", "RESETSTAT");
+    await listen(["a", "b"], 60_000);
+    await until(() => entries.some(({ message }) => message.includes("bell")), "it is logged");
+    const client = await open(200);
+    for (const id of ["1", "2", "3"]) assert.equal(await within(client.query(id, "b", id), id), id);
+    const blpops = /cmdstat_blpop:calls=(\d+)/.exec(await server.cli("INFO", "commandstats"));
+    assert.ok(Number(blpops?.[1] ?? 0) < 30, blpops?.[0]);
+    await endsAtOnce();
+  });
+
   it("is still present for its other names when one cannot tell its presence", async () => {
     await server.cli("SET", keys.listen("a"), "x");
     await listen(["a", "b"], 200);
