@@ -154,7 +154,7 @@ return 1`,
 export const leaveScript: Script = defineScript(
   "leave",
   String.raw`
-for i = 4, #ARGV do call("ZREM", place("listen", ARGV[i]), ARGV[3]) end
+for i = 4, #ARGV do guarded(call, "ZREM", place("listen", ARGV[i]), ARGV[3]) end
 call("DEL", base .. "|task-listener|" .. ARGV[3])
 return 1`,
 );

@@ -136,7 +136,7 @@ local function claim()
   for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, -1) end
   for _, name in ipairs(left) do
     if call("LLEN", place("queue", name)) > 0 then
-      if #taken >= free then ring(name) else table.insert(answer[2], name) end
+      if #taken >= free then guarded(ring, name) else table.insert(answer[2], name) end
     end
   end
 end

@@ -29,7 +29,7 @@ local function retry(id, r, name, wait, outcome)
   call("ZADD", place("scheduled", name), int(due), id)
   call("SET", recordKey(id), "11" .. sub(r, 3, 11) .. now .. sub(r, 25, 52) ..
     sub(r, 53, bodyEnd(r)) .. outcome, "KEEPTTL")
-  ring(name)
+  guarded(ring, name)
   return true
 end
 

@@ -87,7 +87,7 @@ local function release(id, r, name)
   call("LPUSH", place("queue", name), id)
   call("SETRANGE", recordKey(id), 1, "2" .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
     now)
-  ring(name)
+  guarded(ring, name)
   return "2"
 end
 

@@ -5,7 +5,7 @@
  */
 import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
-import type { BlockingConnection } from "../../port/redis.ts";
+import { type BlockingConnection, RedisReplyError } from "../../port/redis.ts";
 import type { Bell } from "../store.ts";
 
 /** How much later than its own time limit a blocking answer may come before the connection counts as dead. */
@@ -29,6 +29,7 @@ export class RedisBell implements Bell {
     const seconds = Math.max(timeout / 1000, 0.001).toFixed(3);
     try {
       const reply = await this.#connection.call(["BLPOP", ...bells, seconds], timeout + SLACK);
+      if (reply instanceof RedisReplyError) throw reply;
       if (!Array.isArray(reply)) return null;
       return names[bells.indexOf(String(reply[0]))] ?? null;
     } catch (error) {
