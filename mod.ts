@@ -23,7 +23,7 @@
  * @module
  */
 export type { BunRedisClient } from "./src/adapters/bun.ts";
-export { connect, type ConnectOptions } from "./src/adapters/connect.ts";
+export { type ClientName, connect, type ConnectOptions } from "./src/adapters/connect.ts";
 export type { IoredisClient, IoredisPipeline } from "./src/adapters/ioredis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";
 export type { Clock } from "./src/clock.ts";

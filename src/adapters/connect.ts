@@ -5,12 +5,21 @@
  *
  * @module
  */
+import type { Log } from "../log.ts";
 import type { RedisPort } from "../port/redis.ts";
 import type { MemoryRedis } from "../store/memory/memory_redis.ts";
 import { bunRedis, type BunRedisClient, connectBun, fromBun, isBunRedis } from "./bun.ts";
 import { connectIoredis, fromIoredis, type IoredisClient, isIoredis } from "./ioredis.ts";
-import { parseRedisUrl, redact } from "./url.ts";
+import { parseRedisUrl, redact, type RedisTarget } from "./url.ts";
 import type { DialOptions } from "./wire.ts";
+
+/** The clients that `connect` can make, by the name of their package; `bun` is the one built into Bun. */
+export type ClientName = "bun" | "ioredis";
+
+type Connector = (target: RedisTarget, options: DialOptions) => Promise<RedisPort>;
+
+/** How each client is made. */
+const CONNECTORS: Readonly<Record<ClientName, Connector>> = { bun: connectBun, ioredis: connectIoredis };
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions extends DialOptions {
@@ -18,7 +27,9 @@ export interface ConnectOptions extends DialOptions {
    * The client to use for a URL.
    * @default "bun" on Bun, "ioredis" on Node and Deno
    */
-  readonly client?: "bun" | "ioredis";
+  readonly client?: ClientName;
+  /** Hears what there is to say about the connection. @default warnings and errors go to the console */
+  readonly log?: Log;
 }
 
 /** Keeps everything in this process: no server, gone when it ends. */
@@ -53,17 +64,18 @@ async function connectUrl(url: string, options: ConnectOptions): Promise<RedisPo
   if (client === "bun" && unfit) {
     throw new TypeError(`Cannot use client "bun" for ${redact(url)}: it takes no password for a Unix socket`);
   }
-  return await (client === "bun" ? connectBun(target, options) : connectIoredis(target, options));
+  return await CONNECTORS[client](target, options);
 }
 
 function checkOptions(options: ConnectOptions): void {
   for (const key of Object.keys(options)) {
-    if (key !== "client" && key !== "tls") {
-      throw new TypeError(`Cannot connect: unknown option "${key}". Known are "client" and "tls"`);
+    if (key !== "client" && key !== "tls" && key !== "log") {
+      throw new TypeError(`Cannot connect: unknown option "${key}". Known are "client", "tls" and "log"`);
     }
   }
   const { client } = options;
-  if (client !== undefined && client !== "bun" && client !== "ioredis") {
-    throw new TypeError(`Cannot connect: unknown client "${String(client)}". Expected "bun" or "ioredis"`);
+  if (client !== undefined && !Object.hasOwn(CONNECTORS, client)) {
+    const known = Object.keys(CONNECTORS).map((name) => `"${name}"`).join(", ");
+    throw new TypeError(`Cannot connect: unknown client "${String(client)}". Expected one of ${known}`);
   }
 }
