@@ -13,7 +13,7 @@ export interface IoredisClient {
   /** Where the client is in its life, for example `ready`. */
   readonly status: string;
   /** Its socket, while it has one. */
-  readonly stream?: { ref(): unknown; unref(): unknown; destroy(): unknown } | null;
+  readonly stream?: IoredisStream | null;
   /** Whether it speaks to a Redis Cluster, which is refused. */
   readonly isCluster?: boolean;
   /** Dials. */
@@ -30,6 +30,18 @@ export interface IoredisClient {
   subscribe(...channels: string[]): Promise<unknown>;
   /** Calls back at an event of the connection. */
   on(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+/** What errand uses of the socket of an {@linkcode IoredisClient}. */
+export interface IoredisStream {
+  /** Lets it keep the process alive. */
+  ref(): unknown;
+  /** Lets the process end in spite of it. */
+  unref(): unknown;
+  /** Closes it at once. */
+  destroy(): unknown;
+  /** Calls back at an event. */
+  on(event: "error", listener: (error: Error) => void): unknown;
 }
 
 /** A batch of an {@linkcode IoredisClient}: commands that are sent in one write. */
@@ -117,8 +129,14 @@ class IoredisWire implements Wire {
 
   constructor(client: IoredisClient, onEnd: (reason: unknown) => void) {
     this.#client = client;
-    client.on("error", (error: Error) => this.#lastError = withCode(error));
-    client.on("connect", () => this.keepAlive(false));
+    client.on("error", (error: Error) => {
+      this.#lastError = withCode(error);
+      this.#hushStream();
+    });
+    client.on("connect", () => {
+      this.keepAlive(false);
+      this.#hushStream();
+    });
     client.on("end", () => onEnd(this.#lastError ?? new Error("the server closed it")));
     this.opened = this.#open();
   }
@@ -145,6 +163,11 @@ class IoredisWire implements Wire {
   destroy(): void {
     this.#client.disconnect();
     this.#client.stream?.destroy(); // disconnect() alone says farewell first.
+  }
+
+  /** ioredis hears one error of its socket. A second one (a TLS alert, then a broken pipe) would end the process. */
+  #hushStream(): void {
+    this.#client.stream?.on("error", () => {});
   }
 
   async #open(): Promise<void> {
