@@ -13,6 +13,7 @@ import { delimiter, join, relative } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { brokenFiles, readJUnit, withoutParents } from "./junit.mjs";
+import { readRows, uncovered } from "./ledger.mjs";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -84,7 +85,18 @@ async function testOn(runtime, files, folder, limit) {
   }
   const skipped = cases.length -
     cases.filter(({ status }) => status !== "skipped").length;
-  return { runtime, passed, failures, skipped, log, seconds: (performance.now() - started) / 1000 };
+  return { runtime, cases, passed, failures, skipped, log, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Each row of the ledger of faults counts as one test: it passes when the run covered it. */
+function readLedger(runs) {
+  const rows = readRows().filter(({ runsOn }) => runsOn.length > 0);
+  const open = uncovered(rows, runs);
+  const failures = open.map(({ number, reason }) => ({ name: `row ${number} of FAULTS.md`, message: reason }));
+  const passed = rows.filter(({ number }) => !open.some((finding) => finding.number === number)).length;
+  const result = { runtime: "ledger", cases: [], passed, failures, skipped: 0, log: "", seconds: 0 };
+  printFailures(result);
+  return result;
 }
 
 function readCases(junit) {
@@ -139,6 +151,7 @@ async function main(args) {
     printFailures(results.at(-1));
   }
   rmSync(folder, { recursive: true, force: true });
+  if (chosen.length === 0 && files.length === findTests([]).length) results.push(readLedger(results));
   printTable(results);
   const sum = (count) => results.reduce((total, result) => total + count(result), 0);
   const failed = sum(({ failures }) => failures.length);
