@@ -24,7 +24,7 @@
  */
 export type { BunRedisClient } from "./src/adapters/bun.ts";
 export { type ClientName, connect, type ConnectOptions } from "./src/adapters/connect.ts";
-export type { IoredisClient, IoredisPipeline } from "./src/adapters/ioredis.ts";
+export type { IoredisClient, IoredisPipeline, IoredisStream } from "./src/adapters/ioredis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";
 export type { Clock } from "./src/clock.ts";
 export {

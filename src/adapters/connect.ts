@@ -5,11 +5,13 @@
  *
  * @module
  */
-import type { Log } from "../log.ts";
+import { consoleLog, type Log } from "../log.ts";
 import type { RedisPort } from "../port/redis.ts";
 import type { MemoryRedis } from "../store/memory/memory_redis.ts";
 import { bunRedis, type BunRedisClient, connectBun, fromBun, isBunRedis } from "./bun.ts";
 import { connectIoredis, fromIoredis, type IoredisClient, isIoredis } from "./ioredis.ts";
+import { warnOfPlainTcp } from "./plain_tcp.ts";
+import { withTlsAdvice } from "./tls_advice.ts";
 import { parseRedisUrl, redact, type RedisTarget } from "./url.ts";
 import type { DialOptions } from "./wire.ts";
 
@@ -64,7 +66,8 @@ async function connectUrl(url: string, options: ConnectOptions): Promise<RedisPo
   if (client === "bun" && unfit) {
     throw new TypeError(`Cannot use client "bun" for ${redact(url)}: it takes no password for a Unix socket`);
   }
-  return await CONNECTORS[client](target, options);
+  warnOfPlainTcp(target, options.log ?? consoleLog);
+  return await withTlsAdvice(target, CONNECTORS[client](target, options));
 }
 
 function checkOptions(options: ConnectOptions): void {

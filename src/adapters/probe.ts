@@ -31,6 +31,22 @@ export async function probe(target: RedisTarget, options: DialOptions = {}): Pro
   });
 }
 
+/** Whether a Redis answers there without TLS; false within a second when it is not known. */
+export async function answersPlainly(target: RedisTarget): Promise<boolean> {
+  const socket = await dial({ ...target, tls: false }, {});
+  return await new Promise((resolve) => {
+    const done = (plainly: boolean): void => {
+      socket.destroy();
+      resolve(plainly);
+    };
+    socket.setTimeout(LIMIT, () => done(false));
+    socket.on("error", () => done(false));
+    socket.on("close", () => done(false));
+    socket.on("data", (chunk: Uint8Array) => done(/^[+-]/.test(new TextDecoder().decode(chunk))));
+    socket.write(encode(["PING"]));
+  });
+}
+
 async function dial(target: RedisTarget, options: DialOptions): Promise<Socket> {
   const place = target.path === undefined ? { host: target.host, port: target.port } : { path: target.path };
   if (target.tls) return (await import("node:tls")).connect({ ...place, ...options.tls });

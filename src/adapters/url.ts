@@ -23,6 +23,8 @@ export interface RedisTarget {
   readonly password?: string;
   /** Number of the database, 0 by default. */
   readonly db: number;
+  /** Whether it was said (`?insecure=true`) that plain TCP to another machine is meant. */
+  readonly insecure?: boolean;
 }
 
 const FORMS = "redis://[user:password@]host[:port][/db], rediss://… for TLS, unix:///path?db=0, or memory:";
@@ -53,6 +55,7 @@ export function parseRedisUrl(text: string): RedisTarget {
     ...(credentials.username === "" ? {} : { username: credentials.username }),
     ...(credentials.password === "" ? {} : { password: credentials.password }),
     db: database(url, unix, refuse),
+    ...(insecure(url, refuse) ? { insecure: true } : {}),
   };
 }
 
@@ -88,10 +91,22 @@ function decode(text: string, refuse: (reason: string) => TypeError): string {
 
 function database(url: URL, unix: boolean, refuse: (reason: string) => TypeError): number {
   for (const key of url.searchParams.keys()) {
-    if (key !== "db") throw refuse(`unknown parameter "${key}". Only ?db=<number> is known`);
+    if (key !== "db" && key !== "insecure") {
+      throw refuse(`unknown parameter "${key}". Only ?db=<number> and ?insecure=true are known`);
+    }
   }
   const inPath = unix ? "" : url.pathname.replace(/^\//, "");
   const text = url.searchParams.get("db") ?? (inPath === "" ? "0" : inPath);
   if (!/^\d{1,9}$/.test(text)) throw refuse(`database "${text}" is not a number from 0`);
   return Number(text);
+}
+
+function insecure(url: URL, refuse: (reason: string) => TypeError): boolean {
+  const text = url.searchParams.get("insecure");
+  if (text === null) return false;
+  if (text !== "true") throw refuse(`insecure "${text}" is not true`);
+  if (url.protocol !== "redis:") {
+    throw refuse("?insecure=true is for redis:// only. Certificates are always checked: pass a private CA as tls.ca");
+  }
+  return true;
 }
