@@ -78,6 +78,8 @@ export class ClaimLoop {
   #bell: Bell | null = null;
   #bellFailures = 0;
   readonly #refusals: Refusals;
+  /** Who wants to hear of the next answered claim that was begun after an instant. */
+  readonly #provers = new Set<{ readonly since: number; readonly proven: () => void }>();
   #claimsSoon = false;
   #turn: Promise<void> | undefined;
 
@@ -106,6 +108,13 @@ export class ClaimLoop {
     return this.#claimsSoon ? this.#endOfTurn() : undefined;
   }
 
+  /** Calls back once, when a claim begun at `since` (monotonic milliseconds) or later was answered; returns what ends that. */
+  onClaimed(since: number, proven: () => void): () => void {
+    const prover = { since, proven };
+    this.#provers.add(prover);
+    return () => this.#provers.delete(prover);
+  }
+
   /** Releases the bell's connection. */
   close(): void {
     this.#bell?.close();
@@ -130,7 +139,7 @@ export class ClaimLoop {
   }
 
   async #untilRung(stop: AbortSignal): Promise<void> {
-    const { rota, interval, clock } = this.#options;
+    const { rota, interval, clock, listener } = this.#options;
     const aside = rota.asideUntil - clock.monotonic();
     const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn, aside)));
     if (rota.active.length === 0) return sleep(clock, wait, stop);
@@ -138,8 +147,9 @@ export class ClaimLoop {
     try {
       this.#bell ??= await this.#openBell(stop);
       if (this.#bell === null) return;
-      const name = await untilAborted(this.#bell.wait(rota.active, wait), stop);
-      if (name) rota.want(name);
+      // Its own bell is rung by who wants to know whether this listener consumes (`health.ts`).
+      const name = await untilAborted(this.#bell.wait([...rota.active, listener], wait), stop);
+      if (name && name !== listener) rota.want(name);
       if (stop.aborted) await this.#bell.cancel();
       else if (!name && clock.monotonic() - from < wait / 2 - TICK) throw new Error(NO_WAIT);
       this.#bellFailures = 0;
@@ -213,6 +223,7 @@ export class ClaimLoop {
     for (let tries = 1;; tries += 1) {
       try {
         const answer = await store.claim(request);
+        this.#prove(from);
         return { answer, from, claimedAt };
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) {
@@ -229,6 +240,14 @@ export class ClaimLoop {
       await sleep(clock, pauseAfter(tries, random), waitFor);
       if (waitFor.aborted) return null;
       from = clock.monotonic();
+    }
+  }
+
+  #prove(from: number): void {
+    for (const prover of this.#provers) {
+      if (from < prover.since) continue;
+      this.#provers.delete(prover);
+      prover.proven();
     }
   }
 

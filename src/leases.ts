@@ -48,6 +48,7 @@ export class Leases {
   readonly #entries = new Map<string, Entry>();
   readonly #period: number;
   #renewing: Promise<void> | null = null;
+  #renewedAt = -Infinity;
   #renewAgain = false;
   #renewAt = Infinity;
   #due = Infinity;
@@ -62,6 +63,11 @@ export class Leases {
   /** How many tasks are owned now. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** When the last renewal that was answered had been sent, in monotonic milliseconds. */
+  get renewedAt(): number {
+    return this.#renewedAt;
   }
 
   /** Keeps the lease of a task; `from` is monotonic milliseconds before the call that gave it was sent. */
@@ -123,6 +129,7 @@ export class Leases {
       const refresh = presence?.();
       const request = { owner, lease, tasks: entries.map((entry) => entry.ownership) };
       const answers = await (refresh ? this.#renewWith(request, refresh) : store.renew(request));
+      this.#renewedAt = sentAt;
       entries.forEach((entry, at) => this.#learn(entry, answers[at], sentAt, sentWall));
       this.#renewAt = sentAt + this.#period;
     } catch {
