@@ -3,6 +3,7 @@
  * Needs no network. `--fix` formats first.
  */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -11,11 +12,13 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PATH = [process.env.PATH, join(ROOT, "tools", "node_modules", ".bin")]
   .join(delimiter);
 
+const { exports } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+
 const CHECKS = {
   "format": ["fmt", "--check"],
   "lint": ["lint"],
   "types": ["task", "check"],
-  "documentation": ["doc", "--lint", "mod.ts", "cli.ts"],
+  "documentation": ["doc", "--lint", ...Object.values(exports)],
   "publish": ["publish", "--dry-run", "--allow-dirty"],
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],

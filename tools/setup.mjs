@@ -4,7 +4,7 @@
  *
  * It looks first and installs only what is missing, so that it costs a fraction of a second once all is there.
  * A redis-server that cannot be had is said, and is no failure: the demo then uses the memory store.
- * `--no-runtimes` leaves out tools/ (for people who have Deno or Bun and want only that).
+ * `--no-runtimes` leaves out tools/ and Node 22 (for people who have Deno or Bun and want only that).
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -14,6 +14,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TOOLS = join(ROOT, "tools");
+const NODE_22 = join(TOOLS, "node22");
 
 /** Is every package of the folder's lock file installed in its locked version? Packages for other platforms do not count. */
 export function isInstalled(folder) {
@@ -73,6 +74,15 @@ function installRuntimes() {
     fail("`npm ci --prefix tools` did not succeed");
 }
 
+/** Node 22, for the tests that walk every road; npm has none for some platforms, which is said and is no failure. */
+function installNode22() {
+  const node = join(NODE_22, "node_modules", ".bin", "node");
+  if (isInstalled(NODE_22) && answers(node)) return;
+  say("installing Node 22 into tools/node22 …");
+  run("npm", ["ci", "--no-audit", "--no-fund"], NODE_22);
+  if (!answers(node)) say(`there is no Node 22 for ${process.platform} ${process.arch} on npm: its tests do not run`);
+}
+
 function installRedis() {
   if (answers("redis-server")) return;
   say("no redis-server here, installing it with apt-get …");
@@ -93,8 +103,9 @@ function fail(text) {
 }
 
 function main(args) {
-  const ready = installPackages() &&
-    (args.includes("--no-runtimes") || installRuntimes());
+  const withRuntimes = !args.includes("--no-runtimes");
+  const ready = installPackages() && (!withRuntimes || installRuntimes());
+  if (withRuntimes) installNode22();
   installRedis();
   if (!ready) process.exitCode = 1;
 }

@@ -1,6 +1,6 @@
 /**
- * Writes what deno.json says into jsr.json, a courtesy copy for people and tools that look for it, and the version into
- * package.json. `--check` only compares, and exits with 1 on a difference.
+ * Writes what deno.json says into jsr.json, a courtesy copy for people and tools that look for it, and what both have in
+ * common into package.json. `--check` only compares, and exits with 1 on a difference.
  *
  * @module
  */
@@ -9,12 +9,15 @@ import process from "node:process";
 import { pathToFileURL } from "node:url";
 
 const MIRRORED = ["name", "version", "license", "exports", "publish"] as const;
+/** `publish` means nothing to npm. */
+const SHARED = ["name", "version", "license", "exports"] as const;
 
 /** The files that repeat what deno.json says, as they should be: path from the root → text. */
 export function expectedFiles(root: URL): Map<string, string> {
   const deno = readJson(new URL("deno.json", root));
-  const mirror = Object.fromEntries(MIRRORED.map((key) => [key, deno[key]]));
-  const manifest = { ...readJson(new URL("package.json", root)), version: deno.version };
+  const pick = (keys: readonly string[]) => Object.fromEntries(keys.map((key) => [key, deno[key]]));
+  const mirror = pick(MIRRORED);
+  const manifest = { ...readJson(new URL("package.json", root)), ...pick(SHARED) };
   return new Map([["jsr.json", pretty(mirror)], ["package.json", pretty(manifest)]]);
 }
 
