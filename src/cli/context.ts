@@ -7,11 +7,13 @@ import process from "node:process";
 import type { CommandContext, FlagParametersForType, StricliProcess } from "@stricli/core";
 import { connect, RedisTaskQueue } from "../../mod.ts";
 import { ConnectionLostError } from "../errors.ts";
+import type { LogEntry } from "../log.ts";
 import type { TaskFns } from "../task.ts";
 import { CliError, EXIT, usageError } from "./exit_codes.ts";
 import type { Output } from "./output.ts";
 import { redactUrls } from "./redact.ts";
 import type { Shutdown } from "./shutdown.ts";
+import { type TlsFlags, tlsFlags, tlsOf } from "./tls.ts";
 import { whyUnreachable } from "./unreachable.ts";
 
 /** The `this` of every command. */
@@ -25,7 +27,7 @@ export interface CliContext extends CommandContext {
 export const DEFAULT_URL = "redis://127.0.0.1:6379";
 
 /** The flags that say which queue is meant. */
-export interface QueueFlags {
+export interface QueueFlags extends TlsFlags {
   readonly url?: string;
   readonly prefix: string;
   readonly suffix: string;
@@ -49,6 +51,7 @@ export const queueFlags: FlagParametersForType<QueueFlags> = {
     placeholder: "url",
     brief: `Where Redis is; otherwise REDIS_URL, otherwise ${DEFAULT_URL}`,
   },
+  ...tlsFlags,
   prefix: {
     kind: "parsed",
     parse: String,
@@ -92,9 +95,11 @@ export async function withQueue<T>(
 ): Promise<T> {
   const url = urlOf(flags);
   context.output.redactor.learn(url);
-  const redis = await reached(url, async () => await connect(url));
+  const tls = await tlsOf(flags);
+  const options = { log: (entry: LogEntry) => context.output.log(entry), ...(tls ? { tls } : {}) };
+  const redis = await reached(url, async () => await connect(url, options));
   try {
-    const queue = makeQueue(redis, flags, { ...settings, log: (entry) => context.output.log(entry) });
+    const queue = makeQueue(redis, flags, { ...settings, log: options.log });
     try {
       await reached(url, () => queue.hasTask("errand-cli"));
       return await use(queue, redis);

@@ -9,8 +9,8 @@
 import type { ConnectionLostError } from "../errors.ts";
 
 const WHERE = "See --url and REDIS_URL";
-/** What a server that speaks no TLS, or only TLS, makes of the other's greeting. */
-const MISUNDERSTOOD = /no answer|closed|reset|hang ?up|disconnect|EPROTO|ssl|tls/i;
+/** What `connect` says itself when the reason may be TLS. */
+const ADVISED = /Write rediss?:\/\/|write rediss?:\/\/|`tls: \{/;
 /** Redis is there and said so itself. */
 const ANSWERED = /^(?:ERR|LOADING|MASTERDOWN|NOPERM|DENIED|READONLY|MISCONF|BUSY|OOM|NOREPLICAS) /;
 
@@ -25,15 +25,8 @@ export function whyUnreachable(url: string, error: ConnectionLostError): string 
   }
   if (/DB index/i.test(reason)) return `Redis at ${url} has no such database: ${reason}. ${WHERE}`;
   if (ANSWERED.test(reason)) return `Redis at ${url} cannot be used: ${reason}`;
-  return `${endless(error.message)}. ${hintFor(url, reason)}`;
-}
-
-function hintFor(url: string, reason: string): string {
-  if (/^rediss:/i.test(url)) {
-    if (/certificate|self.signed|CERT/i.test(reason)) return "Its TLS certificate is not trusted here";
-    if (MISUNDERSTOOD.test(reason)) return `Does this port speak TLS? Without TLS write redis://. ${WHERE}`;
-  } else if (MISUNDERSTOOD.test(reason)) return `Is it a Redis? When it speaks TLS only, write rediss://. ${WHERE}`;
-  return `Is it running? ${WHERE}`;
+  const said = endless(error.message);
+  return ADVISED.test(said) ? `${said}. ${WHERE}` : `${said}. Is it running? ${WHERE}`;
 }
 
 /** What the client or the server said itself, without a full stop at its end. */

@@ -30,14 +30,10 @@ describe("whyUnreachable", () => {
     }
   });
 
-  it("hints at TLS when one side does not understand the other", () => {
-    for (
-      const reason of ["no answer within 4000 ms", "Connection closed", "read ECONNRESET", "write EPROTO wrong version"]
-    ) {
-      assert.match(why(reason, "rediss://h:1"), /Does this port speak TLS\? Without TLS write redis:\/\//);
-      assert.match(why(reason), /write rediss:\/\//);
+  it("does not ask whether it runs when connect has said what TLS wants", () => {
+    for (const said of ["EPIPE. When it speaks TLS only, write rediss://", "EPROTO. Pass its CA as `tls: { ca }`"]) {
+      assert.equal(why(said), `Cannot reach Redis at ${URL_SHOWN}: ${said}. See --url and REDIS_URL`);
     }
-    assert.match(why("self-signed certificate", "rediss://h:1"), /certificate is not trusted here/);
     assert.match(why("connect ECONNREFUSED", "rediss://h:1"), /Is it running\?/);
   });
 });

@@ -7,11 +7,12 @@
  * @module
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import type { Certificate } from "./certificates.ts";
 import { until } from "./wait.ts";
 
 /** What {@linkcode startRedis} takes. */
@@ -22,6 +23,16 @@ export interface RedisServerOptions {
   readonly args?: readonly string[];
   /** `requirepass`: also put into {@linkcode RedisServer.url}. */
   readonly password?: string;
+  /** Speaks TLS too, at {@linkcode RedisServer.tlsPort}. */
+  readonly tls?: ServerTls;
+}
+
+/** The TLS of a server. */
+export interface ServerTls extends Certificate {
+  /** The authority of the clients' certificates. */
+  readonly ca: string;
+  /** Whether a client must show one. */
+  readonly wantsCertificate: boolean;
 }
 
 const live = new Set<ChildProcess>();
@@ -32,7 +43,8 @@ process.on("exit", () => {
 /** Starts a redis-server and resolves when it answers; throws when the binary is missing or it ends at once. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   for (let attempt = 1;; attempt++) {
-    const server = new RedisServer(options.port ?? await freePort(), options);
+    const tlsPort = options.tls ? await freePort() : 0;
+    const server = new RedisServer(options.port ?? await freePort(), options, tlsPort);
     try {
       await server.restart();
       return server;
@@ -50,6 +62,8 @@ export class RedisServer {
   readonly port: number;
   /** Where to connect, with the password if there is one. */
   readonly url: string;
+  /** Its port on 127.0.0.1 that speaks TLS; 0 unless asked for. */
+  readonly tlsPort: number;
   readonly #options: RedisServerOptions;
   readonly #folder: string = mkdtempSync(join(tmpdir(), "errand-redis-"));
   #child: ChildProcess | undefined;
@@ -57,8 +71,9 @@ export class RedisServer {
   #failure: Error | undefined;
 
   /** Use {@linkcode startRedis}. */
-  constructor(port: number, options: RedisServerOptions) {
+  constructor(port: number, options: RedisServerOptions, tlsPort: number) {
     this.port = port;
+    this.tlsPort = tlsPort;
     this.#options = options;
     const login = options.password === undefined ? "" : `:${encodeURIComponent(options.password)}@`;
     this.url = `redis://${login}127.0.0.1:${port}`;
@@ -113,7 +128,19 @@ export class RedisServer {
   #args(): string[] {
     const { password, args = [] } = this.#options;
     const basics = ["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
-    return [...basics, ...(password === undefined ? [] : ["--requirepass", password]), ...args];
+    return [...basics, ...(password === undefined ? [] : ["--requirepass", password]), ...this.#tlsArgs(), ...args];
+  }
+
+  #tlsArgs(): string[] {
+    const { tls } = this.#options;
+    if (tls === undefined) return [];
+    const path = (name: "cert" | "key" | "ca") => {
+      const file = join(this.#folder, `${name}.pem`);
+      writeFileSync(file, tls[name]);
+      return file;
+    };
+    const files = ["--tls-cert-file", path("cert"), "--tls-key-file", path("key"), "--tls-ca-cert-file", path("ca")];
+    return ["--tls-port", `${this.tlsPort}`, "--tls-auth-clients", tls.wantsCertificate ? "yes" : "no", ...files];
   }
 
   async #answers(): Promise<boolean> {
