@@ -25,6 +25,7 @@
 export type { BunRedisClient } from "./src/adapters/bun.ts";
 export { type ClientName, connect, type ConnectOptions } from "./src/adapters/connect.ts";
 export type { IoredisClient, IoredisPipeline, IoredisStream } from "./src/adapters/ioredis.ts";
+export type { NodeRedisClient } from "./src/adapters/node_redis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";
 export type { Clock } from "./src/clock.ts";
 export {

@@ -20,7 +20,7 @@ describe("connect", () => {
       assert.rejects(promise, (error) => error instanceof TypeError && reason.test(error.message));
     await refuse(connect("redis://h", { clent: "bun" } as ConnectOptions), /unknown option "clent"/);
     await refuse(connect("redis://h", { client: "node" } as unknown as ConnectOptions), /unknown client "node"/);
-    await refuse(connect({} as never), /expected a URL, an ioredis client or a Bun.RedisClient/);
+    await refuse(connect({} as never), /expected a URL, a client of ioredis or node-redis, or a Bun.RedisClient/);
     await refuse(connect(undefined as never), /expected a URL/);
     await refuse(connect("memory"), /not a URL/);
   });

@@ -1,11 +1,11 @@
 /** Connects, says what it was told to do, and does nothing to end itself. Run by `tests/conformance/redis_port_life.ts`. */
 import process from "node:process";
 import type { RedisPort } from "../../src/port/redis.ts";
-import { connect } from "../../src/adapters/connect.ts";
+import { type ClientName, connect } from "../../src/adapters/connect.ts";
 import { until } from "../support/wait.ts";
 
 const [url = "", client = "", task = ""] = process.argv.slice(2);
-const open = (to: string) => connect(to, { client: client as "bun" | "ioredis" }) as Promise<RedisPort>;
+const open = (to: string) => connect(to, { client: client as ClientName }) as Promise<RedisPort>;
 const redis = await open(url);
 console.log("pong", await redis.exec([["PING"], ["SET", "idle", "1"]]));
 if (task === "reconnect") {

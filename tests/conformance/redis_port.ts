@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { ClientName } from "../../src/adapters/connect.ts";
 import { type RedisPort, RedisReplyError } from "../../src/port/redis.ts";
 import { type Proxy, startProxy } from "../support/proxy.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
@@ -12,7 +13,7 @@ import { until, within } from "../support/wait.ts";
 import { type ConnectFn, lost, type Server, testConnect, testProcessEnd } from "./redis_port_life.ts";
 
 /** Runs the suite; `client` is how `connect` calls what `connectFn` uses. */
-export function testRedisPort(client: "bun" | "ioredis", name: string, connectFn: ConnectFn): void {
+export function testRedisPort(client: ClientName, name: string, connectFn: ConnectFn): void {
   describe(`${name} as a Redis port`, () => {
     let server: RedisServer;
     before(async () => void (server = await startRedis()));

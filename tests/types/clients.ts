@@ -6,8 +6,10 @@
  * @module
  */
 import type { Redis } from "ioredis";
+import type { RedisClientType } from "redis";
 import type { BunRedisClient } from "../../src/adapters/bun.ts";
 import type { IoredisClient } from "../../src/adapters/ioredis.ts";
+import type { NodeRedisClient } from "../../src/adapters/node_redis.ts";
 
 /** Bun's own client. */
 export function fromBun(client: Bun.RedisClient): BunRedisClient {
@@ -16,5 +18,10 @@ export function fromBun(client: Bun.RedisClient): BunRedisClient {
 
 /** ioredis. */
 export function fromIoredis(client: Redis): IoredisClient {
+  return client;
+}
+
+/** node-redis. */
+export function fromNodeRedis(client: RedisClientType): NodeRedisClient {
   return client;
 }
