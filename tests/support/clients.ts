@@ -7,4 +7,4 @@ import { bunRedis } from "../../src/adapters/bun.ts";
 import type { ClientName } from "../../src/adapters/connect.ts";
 
 /** One line a client. */
-export const CLIENTS: readonly ClientName[] = [...(bunRedis() ? ["bun" as const] : []), "ioredis"];
+export const CLIENTS: readonly ClientName[] = [...(bunRedis() ? ["bun" as const] : []), "ioredis", "redis"];
