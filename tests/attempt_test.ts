@@ -73,7 +73,7 @@ describe("startAttempt", () => {
     assert.equal((await errorOf("text")).cause, "text");
   });
 
-  it("fails at once what cannot run or be stored", async () => {
+  it("F15 F23: fails at once what cannot run or be stored", async () => {
     const cycle: Record<string, unknown> = {};
     cycle.self = cycle;
     const cases: [string, TaskFns, Partial<EnqueueRequest & AttemptContext>, RegExp][] = [
@@ -91,7 +91,7 @@ describe("startAttempt", () => {
     }
   });
 
-  it("never rewrites params, whatever the handler does to them", async () => {
+  it("F21: never rewrites params, whatever the handler does to them", async () => {
     const { attempt, record } = await start("mutate", (task: RedisTask<{ n?: number }>) => {
       delete task.params.n;
       task.params = {};
@@ -100,7 +100,7 @@ describe("startAttempt", () => {
     assert.equal((await store.read("mutate"))?.params, record.params);
   });
 
-  it("writes progress without slowing the handler, the latest with the outcome", async () => {
+  it("F82: writes progress without slowing the handler, the latest with the outcome", async () => {
     let writes = 0;
     const counting = withVerbs(store, { progress: (...call) => (writes += 1, store.progress(...call)) });
     const { attempt } = await start("progress", async (task: RedisTask) => {
@@ -122,7 +122,7 @@ describe("startAttempt", () => {
     assert.equal(decodeOutcome((await store.read("late"))!.outcome).progress, null);
   });
 
-  it("expires at the deadline a handler that never settles, without a leak to the process", async () => {
+  it("F9: expires at the deadline a handler that never settles, without a leak to the process", async () => {
     let task!: RedisTask;
     const { attempt } = await start("never", (given: RedisTask) => (task = given, never()), { timeout: 50 });
     assert.equal((await within(attempt.settled, "the deadline")).state, "expired");

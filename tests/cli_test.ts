@@ -247,7 +247,7 @@ describe("errand, with Redis", () => {
     assert.deepEqual(await within(asking.done, "the query ends"), { code: 0, stdout: '"done"\n', stderr: "" });
   });
 
-  it("gives running tasks back and exits with 130 after a second Ctrl-C", SLOW, async () => {
+  it("F18: gives running tasks back and exits with 130 after a second Ctrl-C", SLOW, async () => {
     const listener = await listen("--names", "wait", "--grace", "60s", "--lease", "60s");
     const asking = startCli(["query", "wait", "--id", "two", "--params", "60000"], { REDIS_URL: redis.url });
     running.push(asking);
@@ -270,7 +270,7 @@ describe("errand, with Redis", () => {
     assert.equal((await within(asking.done, "the query ends")).code, 130);
   });
 
-  it("logs an unhandled rejection, stops and exits with 70", SLOW, async () => {
+  it("F10: logs an unhandled rejection, stops and exits with 70", SLOW, async () => {
     const listener = await listen("--names", "leak");
     await run("query", "leak", "--policy", "remote");
     const ended = await within(listener.done, "the listener ends", 15_000);

@@ -40,7 +40,7 @@ describe("a caller", () => {
     return queue;
   }
 
-  it("that timed out holds nothing of a signal that others share", async () => {
+  it("F70: that timed out holds nothing of a signal that others share", async () => {
     const shared = new AbortController();
     let held = 0;
     const { signal } = shared;

@@ -71,7 +71,7 @@ describe("Coalescer", () => {
     assert.deepEqual(await both, ["A", "B"]);
   });
 
-  it("cuts a batch at 128 items and at 256 KiB", async () => {
+  it("F62: cuts a batch at 128 items and at 256 KiB", async () => {
     const { port, calls } = setUp();
     for (let i = 0; i < 130; i++) void calls.batch("small", SCRIPT, ["key"], ["x"]);
     for (let i = 0; i < 3; i++) void calls.batch("large", SCRIPT, ["key"], ["y".repeat(200_000)]);
@@ -81,7 +81,7 @@ describe("Coalescer", () => {
     port.answer(port.writes[0]!.map(() => []));
   });
 
-  it("sends a script that the server does not know again with its text", async () => {
+  it("F49: sends a script that the server does not know again with its text", async () => {
     const { port, calls } = setUp();
     const answer = calls.batch("lane", SCRIPT, ["key"], ["a"]);
     await Promise.resolve();

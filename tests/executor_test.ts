@@ -82,7 +82,7 @@ describe("execute", () => {
     assert.equal(clock.pending, 0);
   });
 
-  it("fails at the limit of the attempt", async () => {
+  it("F9: fails at the limit of the attempt", async () => {
     const { clock, execution } = start(() => never(), { deadline: 9_000, attemptTimeout: 1_000 });
     await clock.advance(1_000);
     const error = errorOf(await execution);
@@ -101,7 +101,7 @@ describe("execute", () => {
     assert.equal(calls, 0);
   });
 
-  it("ignores a handler that settles after its end", async () => {
+  it("F9: ignores a handler that settles after its end", async () => {
     const gate = deferred();
     const { controller, execution } = start(async () => {
       await gate.promise;

@@ -74,7 +74,7 @@ describe("faults", () => {
   }
   const state = async (id: string) => (await queue.getTask(id))?.state;
 
-  it("a task whose listener was killed with -9 is finished by another, under each remote policy", async () => {
+  it("F1: a task whose listener was killed with -9 is finished by another, under each remote policy", async () => {
     const dying = await Promise.all([startListener(), startListener(), startListener(), startListener()]);
     const policies = [Remote, RemoteFirst, Auto];
     const answers = await Promise.all(
@@ -91,7 +91,7 @@ describe("faults", () => {
     assert.equal(dying.filter((child) => child.signalCode === "SIGKILL").length >= 1, true);
   });
 
-  it("a killed listener's task runs again within its lease and a second", async () => {
+  it("F1: a killed listener's task runs again within its lease and a second", async () => {
     await startListener();
     const answer = queue.query("die", "die", null, { policy: Remote });
     await until(() => children[0]!.signalCode === "SIGKILL", "the listener killed itself");
@@ -130,7 +130,7 @@ describe("faults", () => {
     await until(async () => await state("slower") === "expired", "the listener ended it at its deadline");
   });
 
-  it("SIGTERM: what cannot end within the grace is given back, uncounted, and presence is gone", async () => {
+  it("F17: SIGTERM: what cannot end within the grace is given back, uncounted, and presence is gone", async () => {
     const child = await startListener();
     await queue.enqueue("long", "slow", 60_000, { timeout: 60_000 });
     await until(async () => await state("long") === "running", "it runs");
@@ -141,7 +141,7 @@ describe("faults", () => {
     assert.equal((await redis.exec([["ZCARD", keys.listen("slow")]]))[0], 0);
   });
 
-  it("Redis down: what can run here does, Remote rejects, all within seconds", async () => {
+  it("F29 F30: Redis down: what can run here does, Remote rejects, all within seconds", async () => {
     await server.kill9();
     await until(async () => await redis.exec([["PING"]]).then(() => false, () => true), "the loss is known");
     const from = performance.now();
@@ -156,7 +156,7 @@ describe("faults", () => {
     assert.ok(performance.now() - from < 15_000);
   });
 
-  it("a Redis that lost everything: who waits asks again and is answered; listeners go on by themselves", async () => {
+  it("F44: a Redis that lost everything: who waits asks again and is answered; listeners go on by themselves", async () => {
     await startListener();
     const waiting = queue.query("lost", "slow", 1_500, { policy: Remote });
     await until(async () => await state("lost") === "running", "it runs");
@@ -166,7 +166,7 @@ describe("faults", () => {
     assert.equal(typeof await queue.query("next", "answer", null, { policy: Remote }), "number");
   });
 
-  it("FLUSHALL under a waiting caller loses no answer", async () => {
+  it("F44: FLUSHALL under a waiting caller loses no answer", async () => {
     const waiting = queue.query("flushed", "answer", null, { policy: Remote });
     await until(async () => await state("flushed") === "queued", "it waits");
     await redis.exec([["FLUSHALL"]]);
@@ -174,7 +174,7 @@ describe("faults", () => {
     assert.equal(typeof await waiting, "number");
   });
 
-  it("connections killed again and again lose nothing and run nothing twice", async () => {
+  it("F24 F25 F55: connections killed again and again lose nothing and run nothing twice", async () => {
     await startListener();
     // Four callers, and a kill of every connection after each answer until the last: no call is spared, none is starved.
     let killing = Promise.resolve(""); // One at a time: the kill would cut its own kind.

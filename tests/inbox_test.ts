@@ -89,7 +89,7 @@ describe("Inbox", () => {
     inbox.close();
   });
 
-  it("keeps a message that comes before anybody waits", async () => {
+  it("F71: keeps a message that comes before anybody waits", async () => {
     const { store, inbox } = make();
     const waiter = inbox.expect("a");
     await waiter.ready;
@@ -99,7 +99,7 @@ describe("Inbox", () => {
     inbox.close();
   });
 
-  it("looks soon while no echo proves that it hears, and once an interval when one does", async () => {
+  it("F72: looks soon while no echo proves that it hears, and once an interval when one does", async () => {
     const { clock, store, inbox } = make();
     store.deaf = true;
     const waiter = inbox.expect("a");
@@ -125,7 +125,7 @@ describe("Inbox", () => {
     proven.inbox.close();
   });
 
-  it("looks after a gap", async () => {
+  it("F72: looks after a gap", async () => {
     const { clock, store, inbox } = make();
     const waiter = inbox.expect("a");
     await waiter.ready;
@@ -140,7 +140,7 @@ describe("Inbox", () => {
     inbox.close();
   });
 
-  it("dials anew when it stays deaf", async () => {
+  it("F28 F36: dials anew when it stays deaf", async () => {
     const { clock, store, inbox } = make();
     store.deaf = true;
     const waiter = inbox.expect("a");

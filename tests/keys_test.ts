@@ -40,7 +40,7 @@ describe("keysOf", () => {
     ]);
   });
 
-  it("takes any character in ids and names", () => {
+  it("F78: takes any character in ids and names", () => {
     const keys = keysOf("app", "q");
     for (const text of ["", "a:b", "a|b", "{x}", "}{", "NUL\0", "日本 😀"]) {
       assert.equal(keys.record(text), `app|q|task-result:${text}`);
@@ -48,13 +48,13 @@ describe("keysOf", () => {
     }
   });
 
-  it("takes one balanced pair of braces, in prefix or suffix", () => {
+  it("F60: takes one balanced pair of braces, in prefix or suffix", () => {
     for (const [prefix, suffix] of [["{app}", "q"], ["app", "{q}"], ["a{p}p", "q"], ["{app", "q}"], ["", ""]]) {
       assert.equal(keysOf(prefix!, suffix!).base, `${prefix}|${suffix}`);
     }
   });
 
-  it("refuses braces that would scatter the keys of one task over a cluster", () => {
+  it("F60: refuses braces that would scatter the keys of one task over a cluster", () => {
     for (
       const [prefix, suffix] of [["{}", "q"], ["{app", "q"], ["app}", "q"], ["}app{", "q"], ["{a}", "{b}"], [
         "{{a}}",

@@ -208,7 +208,7 @@ describe("the life of a task in Redis", () => {
     assert.deepEqual(await keyspace(port), {});
   });
 
-  it("a full Redis refuses new tasks and drains the old ones", async () => {
+  it("F52: a full Redis refuses new tasks and drains the old ones", async () => {
     await store.enqueue(REQUEST);
     await port.exec([["CONFIG", "SET", "maxmemory", "1"]]);
     await assert.rejects(store.enqueue({ ...REQUEST, id: "t2", nonce: `${CLIENT}00000002` }), {

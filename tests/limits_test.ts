@@ -6,7 +6,7 @@ import { keysOf } from "../src/keys.ts";
 import { jsonSerializer } from "../src/serializer.ts";
 
 describe("limits", () => {
-  it("refuses params of more than 1 MiB before they are sent, naming their size", async () => {
+  it("F84: refuses params of more than 1 MiB before they are sent, naming their size", async () => {
     const queue = new RedisTaskQueue(await connect("memory:"), "limits", { taskFn: () => 1 });
     const params = "x".repeat(1_048_576);
     for (const policy of ["remote", "auto"] as const) {
@@ -20,7 +20,7 @@ describe("limits", () => {
     await queue.close();
   });
 
-  it("refuses a __proto__ key on the way in and on the way out, and lets the text of it pass", async () => {
+  it("F85: refuses a __proto__ key on the way in and on the way out, and lets the text of it pass", async () => {
     assert.throws(() => jsonSerializer.serialize(JSON.parse('{"a":{"__proto__":1}}')), TypeError);
     assert.throws(() => jsonSerializer.deserialize('{"__proto__":1}'), TypeError);
     const text = 'the key "__proto__": is refused';

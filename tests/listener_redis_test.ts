@@ -83,7 +83,7 @@ describe("a listener on Redis", () => {
     await endsAtOnce();
   });
 
-  it("does not spin while a bell has another type, and loses no task to it", async () => {
+  it("F64: does not spin while a bell has another type, and loses no task to it", async () => {
     await server.cli("SET", keys.bell("a"), "x");
     await server.cli("CONFIG", "RESETSTAT");
     await listen(["a", "b"], 60_000);
@@ -95,7 +95,7 @@ describe("a listener on Redis", () => {
     await endsAtOnce();
   });
 
-  it("is still present for its other names when one cannot tell its presence", async () => {
+  it("F64: is still present for its other names when one cannot tell its presence", async () => {
     await server.cli("SET", keys.listen("a"), "x");
     await listen(["a", "b"], 200);
     await until(() => server.cli("ZCARD", keys.listen("b")).then((count) => count === "1"), "b is listened to");
@@ -104,7 +104,7 @@ describe("a listener on Redis", () => {
     await endsAtOnce();
   });
 
-  it("of 64 names has one blocking connection and three in all", async () => {
+  it("F54: of 64 names has one blocking connection and three in all", async () => {
     const names = Array.from({ length: 64 }, (_, at) => `name${at}`);
     await listen(names, 5_000);
     const clients = async () =>
@@ -119,7 +119,7 @@ describe("a listener on Redis", () => {
     assert.ok(blocked.length <= 3, blocked.join("\n"));
   });
 
-  it("drains a full Redis, although the results are larger than the params", async () => {
+  it("F52: drains a full Redis, although the results are larger than the params", async () => {
     const client = await open(200);
     const ids = Array.from({ length: 50 }, (_, at) => `t${at}`);
     await Promise.all(ids.map((id) => client.enqueue(id, "grow", "x")));

@@ -80,7 +80,7 @@ describe("Listener", () => {
     assert.equal(joined.length, 3, JSON.stringify(writes));
   });
 
-  it("repeats a claim whose answer was lost under the same sequence, and runs its tasks once", async () => {
+  it("F26: repeats a claim whose answer was lost under the same sequence, and runs its tasks once", async () => {
     const { store } = openMemory();
     await enqueue(store, "a");
     const sequences: number[] = [];
@@ -113,7 +113,7 @@ describe("Listener", () => {
     assert.equal(await store.isListened("work"), false);
   });
 
-  it("gives back what a claim in flight brings after the stop", async () => {
+  it("F19: gives back what a claim in flight brings after the stop", async () => {
     const { store } = openMemory();
     for (const id of ids(2)) await enqueue(store, id);
     const stop = new AbortController();
@@ -137,7 +137,7 @@ describe("Listener", () => {
     assert.equal((await store.read("t0"))?.attempt, 0);
   });
 
-  it("lets running tasks end within the grace, and gives the others back in their order", async () => {
+  it("F17: lets running tasks end within the grace, and gives the others back in their order", async () => {
     const { store } = openMemory();
     for (const id of ids(4)) await enqueue(store, id);
     const gate = deferred();
@@ -241,7 +241,7 @@ describe("Listener", () => {
     });
   });
 
-  it("serves more names than one claim looks at", async () => {
+  it("F80: serves more names than one claim looks at", async () => {
     const { store } = openMemory();
     const names = Array.from({ length: 100 }, (_, at) => `n${at}`);
     for (const name of names) await enqueue(store, name, {}, { name });

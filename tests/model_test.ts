@@ -114,7 +114,7 @@ describe("the model", () => {
     });
   });
 
-  it("times out when nobody does it", async () => {
+  it("F68: times out when nobody does it", async () => {
     const task = queue.buildTask("timeout_task", "test", {}, { timeout: 100 });
     await assert.rejects(
       queue.executeTaskRemotely(task, { timeout: 100 }),
@@ -245,7 +245,7 @@ describe("the model", () => {
       assert.equal(most, 2);
     });
 
-    it("two queries with one id run it once and both get the answer", async () => {
+    it("F65: two queries with one id run it once and both get the answer", async () => {
       let runs = 0;
       await listen(() => ++runs);
       const ask = () => queue.query("same", "test", {}, { policy: "remote", timeout: 5_000 });
@@ -254,7 +254,7 @@ describe("the model", () => {
       assert.equal(await other.query("same", "test", {}, { policy: "remote", timeout: 5_000 }), 1);
     });
 
-    it("two joiners and one once reader run the task once and all get the answer", async () => {
+    it("F65: two joiners and one once reader run the task once and all get the answer", async () => {
       let runs = 0;
       const options = { policy: "remote", timeout: 5_000 } as const;
       const answers = [

@@ -63,13 +63,13 @@ describe("settingsOf", () => {
 });
 
 describe("checkText", () => {
-  it("takes any text of 1 to 512 bytes", () => {
+  it("F78: takes any text of 1 to 512 bytes", () => {
     for (const text of ["a", "a|b{c}:\n\0", "😀", "\ufeff😀", "x".repeat(512), "é".repeat(256)]) {
       assert.equal(checkText("id", text), text);
     }
   });
 
-  it("refuses what is empty, too long, no string, or half of a character", () => {
+  it("F78: refuses what is empty, too long, no string, or half of a character", () => {
     for (const text of ["", "x".repeat(513), "é".repeat(257), 7, null, undefined, "a\ud800", "\udc00b"]) {
       assert.throws(() => checkText("id", text), TypeError, String(text));
     }

@@ -151,7 +151,7 @@ describe("RedisTaskQueue", () => {
   });
 
   describe("query", () => {
-    it("brings undefined, null, 0, empty text and false as such, from here and from there", async () => {
+    it("F23: brings undefined, null, 0, empty text and false as such, from here and from there", async () => {
       const values = [undefined, null, 0, "", false];
       const give = (task: RedisTask<number>) => values[task.params];
       await listen(give);
@@ -176,7 +176,7 @@ describe("RedisTaskQueue", () => {
       }
     });
 
-    it("gives the stored result of a task that succeeded, and starts one that failed anew", async () => {
+    it("F66: gives the stored result of a task that succeeded, and starts one that failed anew", async () => {
       let runs = 0;
       await listen((task: RedisTask<string>) => {
         runs += 1;

@@ -41,7 +41,7 @@ describe("encodeError and decodeError", () => {
     assert.equal(roundTrip(new Error("m", { cause: null })).cause, null);
   });
 
-  it("wrap what is not an Error", () => {
+  it("F22: wrap what is not an Error", () => {
     assert.match(roundTrip("text").message, /not an Error was thrown: "text"/);
     assert.equal(roundTrip("text").cause, "text");
     assert.match(roundTrip(undefined).message, /undefined/);
@@ -50,7 +50,7 @@ describe("encodeError and decodeError", () => {
     assert.match(roundTrip(symbol).message, /Symbol\(s\)/);
   });
 
-  it("never throw and stay bounded", () => {
+  it("F22: never throw and stay bounded", () => {
     const huge = new Error("m".repeat(1_000_000));
     huge.stack = "s".repeat(1_000_000);
     Object.assign(huge, { big: "f".repeat(1_000_000), many: Array(100_000).fill(1) });
@@ -81,7 +81,7 @@ describe("encodeError and decodeError", () => {
     assert.deepEqual({ ...back }, { ok: 1 });
   });
 
-  it("refuse __proto__ and unreadable text with an error that says so", () => {
+  it("F85: refuse __proto__ and unreadable text with an error that says so", () => {
     const bad = decodeError('{"name":"Error","message":"m","fields":{"a":{"__proto__":{"x":1}}}}');
     assert.ok(bad instanceof SerializationError);
     assert.match(bad.message, /__proto__/);

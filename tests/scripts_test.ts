@@ -83,7 +83,7 @@ describe("scripts", () => {
     assert.equal((await store.read("t1"))!.outcome, "\njson=1");
   });
 
-  it("in a call of many enqueues the failure of one is its own: the others are stored and their bells ring", async () => {
+  it("F51 F64: in a call of many enqueues the failure of one is its own: the others are stored and their bells ring", async () => {
     await plantWrongType(keys.queue("bad"));
     const [first, bad, last] = await Promise.allSettled([
       store.enqueue(request("t1")),
@@ -97,7 +97,7 @@ describe("scripts", () => {
     assert.deepEqual((await claim(1)).tasks.map(({ id }) => id), ["t1", "t3"]);
   });
 
-  it("in a call of many completions the failure of one is its own", async () => {
+  it("F51 F64: in a call of many completions the failure of one is its own", async () => {
     await store.enqueue(request("t1"));
     await store.enqueue(request("t2", { nonce: `${CLIENT}00000002` }));
     const tasks = (await claim(1)).tasks;
@@ -112,7 +112,7 @@ describe("scripts", () => {
     assert.equal((await store.readHeader("t2"))!.state, "succeeded");
   });
 
-  it("on a full Redis a joiner joins, a resend is answered and only what is new is refused, in one call", async () => {
+  it("F52: on a full Redis a joiner joins, a resend is answered and only what is new is refused, in one call", async () => {
     await store.enqueue(request("t1", { kind: "asked" }));
     const owned = { owner: CLIENT, lease: 1_000 };
     const mine = request("t2", { name: "b", nonce: `${CLIENT}00000002`, ownIfUnattended: owned });
@@ -154,7 +154,7 @@ describe("scripts", () => {
     assert.equal((await store.take({ id: "t1", reader: CLIENT, nonce: `${CLIENT}00000001` }))!.outcome, "\njson=1");
   });
 
-  it("an enqueue stopped by a wrong type at its list stores no record", async () => {
+  it("F51: an enqueue stopped by a wrong type at its list stores no record", async () => {
     await plantWrongType(keys.queue("a"));
     await assert.rejects(store.enqueue(request("t1")), { code: "WRONGTYPE" });
     assert.equal(await store.read("t1"), null);
@@ -168,7 +168,7 @@ describe("scripts", () => {
     assert.equal((await claim(6)).tasks.length, 1);
   });
 
-  it("a claim whose answer was lost is replayed with the same tasks and new leases", async () => {
+  it("F26: a claim whose answer was lost is replayed with the same tasks and new leases", async () => {
     await store.enqueue(request("t1"));
     const [first] = (await claim(1)).tasks;
     now += 900;
@@ -178,7 +178,7 @@ describe("scripts", () => {
     assert.deepEqual((await claim(1, ["a"], "listener0002")).tasks, [], "the replay renewed the lease");
   });
 
-  it("a zombie's late complete is refused and told the truth", async () => {
+  it("F5: a zombie's late complete is refused and told the truth", async () => {
     await store.enqueue(request("t1"));
     const [zombie] = (await claim(1)).tasks;
     now += 1_001;
@@ -201,7 +201,7 @@ describe("scripts", () => {
     assert.equal((await claim(2, ["b"])).tasks[0]!.name, "b");
   });
 
-  it("the same id many times in a list starts once", async () => {
+  it("F77: the same id many times in a list starts once", async () => {
     await store.enqueue(request("t1"));
     await port.exec([["RPUSH", keys.queue("a"), ...Array.from({ length: 10 }, () => "t1")]]);
     assert.equal((await claim(1)).tasks.length, 1);
@@ -227,7 +227,7 @@ describe("scripts", () => {
     assert.equal((await store.read("f"))!.state, "succeeded");
   });
 
-  it("garbage at a record's key is not claimed, not overwritten, and harms no other task", async () => {
+  it("F15: garbage at a record's key is not claimed, not overwritten, and harms no other task", async () => {
     await port.exec([["SET", keys.record("bad"), "garbage"], ["RPUSH", keys.queue("a"), "bad", "t1"]]);
     await store.enqueue(request("t1"));
     assert.deepEqual((await claim(1)).tasks.map((task) => task.id), ["t1"]);
@@ -235,7 +235,7 @@ describe("scripts", () => {
     assert.equal(await value("GET", keys.record("bad")), "garbage");
   });
 
-  it("scripts that the server forgot are sent again", async () => {
+  it("F49: scripts that the server forgot are sent again", async () => {
     await store.enqueue(request("t1"));
     await port.exec([["SCRIPT", "FLUSH"]]);
     await store.enqueue(request("t2"));
@@ -243,7 +243,7 @@ describe("scripts", () => {
     assert.equal((await claim(1)).tasks.length, 2);
   });
 
-  it("many large bodies come in several claims, none lost", async () => {
+  it("F62: many large bodies come in several claims, none lost", async () => {
     const params = `json=${JSON.stringify("x".repeat(100_000))}`;
     for (let i = 0; i < 12; i++) await store.enqueue(request(`big${i}`, { params }));
     const seen: string[] = [];

@@ -25,7 +25,7 @@ describe("startDeadline", () => {
     assert.equal(calls, 0);
   });
 
-  it("does not strike because this process was busy while the answer was there", async () => {
+  it("F7: does not strike because this process was busy while the answer was there", async () => {
     const server = createServer((socket) => socket.once("data", () => socket.end("answer")));
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
     const address = server.address();
@@ -44,7 +44,7 @@ describe("startDeadline", () => {
 });
 
 describe("redialDelay", () => {
-  it("doubles from 50 ms to 2 s, less up to half", () => {
+  it("F31: doubles from 50 ms to 2 s, less up to half", () => {
     assert.deepEqual([1, 2, 3, 6, 7, 50, 5000].map((attempt) => redialDelay(attempt, 0)), [
       50,
       100,

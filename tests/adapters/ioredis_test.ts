@@ -28,7 +28,7 @@ describe("an ioredis client that the caller has", () => {
     await server.stop();
   });
 
-  it("is refused when it is a cluster", async () => {
+  it("F61: is refused when it is a cluster", async () => {
     const cluster = { isCluster: true } as unknown as IoredisClient;
     await assert.rejects(fromIoredis(cluster), /Cluster is not supported/);
   });

@@ -40,7 +40,7 @@ describe("Link", () => {
     await assert.rejects(link.send([["GET", "c"]], 30), isLost);
   });
 
-  it("rejects its calls when the client reports the end, though the client leaves them pending", async () => {
+  it("F33: rejects its calls when the client reports the end, though the client leaves them pending", async () => {
     const { link, wire } = await openLink();
     wire.answer = SILENCE;
     const call = assert.rejects(link.send([["GET", "a"]], 60_000), isLost);
@@ -48,7 +48,7 @@ describe("Link", () => {
     await call;
   });
 
-  it("is not opened by a server that wants a password, is loading, or is silent", async () => {
+  it("F39 F45: is not opened by a server that wants a password, is loading, or is silent", async () => {
     for (const text of ["NOAUTH Authentication required.", "LOADING Redis is loading the dataset in memory"]) {
       const wire = new FakeWire();
       wire.answer = () => Promise.resolve([new RedisReplyError(text), null]);

@@ -28,7 +28,7 @@ export function testConnect(server: Server, connectFn: ConnectFn): void {
     await secret.stop();
   });
 
-  it("names a wrong or missing password, and never shows it", async () => {
+  it("F39: names a wrong or missing password, and never shows it", async () => {
     const secret = await startRedis({ password: "right" });
     const wrong = secret.url.replace("right", "topsecret");
     await assert.rejects(within(connectFn(wrong), "an answer"), (error) => {
@@ -41,7 +41,7 @@ export function testConnect(server: Server, connectFn: ConnectFn): void {
     await secret.stop();
   });
 
-  it("names an address that refuses, and one that does not exist", async () => {
+  it("F29: names an address that refuses, and one that does not exist", async () => {
     const port = await freePort();
     const refused = within(connectFn(`redis://127.0.0.1:${port}`), "an answer");
     await assert.rejects(
@@ -57,7 +57,7 @@ export function testConnect(server: Server, connectFn: ConnectFn): void {
     await assert.rejects(refused, (error) => /out of range/.test(String(error)) && lost(false)(error));
   });
 
-  it("gives up a server that accepts and never answers", async () => {
+  it("F27: gives up a server that accepts and never answers", async () => {
     const silent = await startProxy(server().port);
     silent.freeze();
     const refused = within(connectFn(silent.url), "an answer", 8000);

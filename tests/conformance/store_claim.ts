@@ -45,7 +45,7 @@ function testOrder(open: OpenWorld): void {
     assert.deepEqual(await claimIds(store, 1, { names: ["z", "x"] }), ["z", "x"]);
   });
 
-  inWorld(open, "more work than one answer holds is named as more", async ({ store }) => {
+  inWorld(open, "F80: more work than one answer holds is named as more", async ({ store }) => {
     for (let n = 0; n < 130; n++) await store.enqueue(ask(`a${n}`));
     const first = await store.claim(claimOf(1, { free: 1_000 }));
     assert.deepEqual([first.tasks.length, first.more], [128, ["greet"]]);
@@ -62,7 +62,7 @@ function testOrder(open: OpenWorld): void {
     assert.equal((await store.claim(claimOf(2))).nextIn, 5_000);
   });
 
-  inWorld(open, "each claim of a task gets a higher fence", async ({ store }) => {
+  inWorld(open, "F3: each claim of a task gets a higher fence", async ({ store }) => {
     await store.enqueue(ask("a"));
     let fence = "";
     for (let sequence = 1; sequence <= 3; sequence++) {
@@ -76,7 +76,7 @@ function testOrder(open: OpenWorld): void {
 }
 
 function testReplay(open: OpenWorld): void {
-  inWorld(open, "the same sequence brings the same tasks and renews their leases", async ({ store, advance }) => {
+  inWorld(open, "F26: the same sequence brings the same tasks and renews their leases", async ({ store, advance }) => {
     for (const id of ["a", "b"]) await store.enqueue(ask(id));
     const first = await store.claim(claimOf(1));
     await store.enqueue(ask("late"));
@@ -116,21 +116,21 @@ function testRefused(open: OpenWorld): void {
     assert.deepEqual(await hints("greet"), []);
   });
 
-  inWorld(open, "an id under another name is never claimed by the wrong one", async ({ store }) => {
+  inWorld(open, "F16: an id under another name is never claimed by the wrong one", async ({ store }) => {
     await store.enqueue(ask("a"));
     await store.enqueue(ask("a", { nonce: nonce(BOB), name: "other", ifExists: "replace" }));
     assert.deepEqual(await claimIds(store, 1), []);
     assert.deepEqual(await claimIds(store, 2, { names: ["other"] }), ["a"]);
   });
 
-  inWorld(open, "two hints of one task start it once", async ({ store }) => {
+  inWorld(open, "F77: two hints of one task start it once", async ({ store }) => {
     await store.enqueue(ask("a"));
     await store.enqueue(ask("a", { nonce: nonce(BOB), ifExists: "replace" }));
     assert.deepEqual(await claimIds(store, 1), ["a"]);
     assert.deepEqual(await claimIds(store, 2), []);
   });
 
-  inWorld(open, "past its deadline nothing starts: it expires", async (world) => {
+  inWorld(open, "F68: past its deadline nothing starts: it expires", async (world) => {
     await world.store.enqueue(ask("a", { timeout: 1_000 }));
     await world.store.enqueue(ask("later", { timeout: 1_000, delay: 500 }));
     await world.advance(1_000);
@@ -152,7 +152,7 @@ function testForeign(open: OpenWorld): void {
     assert.equal((await store.read("f"))?.state, "succeeded");
   });
 
-  inWorld(open, "a foreign task that is no JSON does not harm the claim", async ({ store, plant }) => {
+  inWorld(open, "F15: a foreign task that is no JSON does not harm the claim", async ({ store, plant }) => {
     await plant("f", "greet", "{broken");
     await store.enqueue(ask("a"));
     const { tasks } = await store.claim(claimOf(1));

@@ -43,7 +43,7 @@ function testCancel(open: OpenWorld): void {
     });
   }
 
-  inWorld(open, "a running task is asked; renew says so and a retry is not scheduled", async (world) => {
+  inWorld(open, "F75: a running task is asked; renew says so and a retry is not scheduled", async (world) => {
     const { store } = world;
     const task = own(await claimed(world, "a"));
     assert.deepEqual(await store.cancel({ id: "a" }), { verdict: "asked" });
@@ -54,7 +54,7 @@ function testCancel(open: OpenWorld): void {
     assert.equal(failed.state, "cancelled");
   });
 
-  inWorld(open, "whoever comes first wins: a cancelled task may still succeed", async (world) => {
+  inWorld(open, "F74: whoever comes first wins: a cancelled task may still succeed", async (world) => {
     const task = own(await claimed(world, "a"));
     await world.store.cancel({ id: "a" });
     assert.equal((await world.store.complete(task, "\njson=1")).state, "succeeded");
@@ -150,7 +150,7 @@ function testTake(open: OpenWorld): void {
   const ada = { id: "a", reader: ADA };
   const bob = { id: "a", reader: BOB };
 
-  inWorld(open, "one reader takes an ended task, and may take it again", async (world) => {
+  inWorld(open, "F73: one reader takes an ended task, and may take it again", async (world) => {
     const { store } = world;
     await finished(world, "a", "succeeded");
     assert.equal((await store.take(ada))?.outcome, "\njson=1");
@@ -213,14 +213,18 @@ function testPresence(open: OpenWorld): void {
 }
 
 function testLife(open: OpenWorld): void {
-  inWorld(open, "a record lives longer than its deadline, and for good without one", async ({ store, life, keys }) => {
-    await store.enqueue(ask("a", { timeout: 10_000 }));
-    near(await life(keys.record("a")), 310_000);
-    await store.enqueue(ask("b", { timeout: 0 }));
-    assert.equal(await life(keys.record("b")), null);
-  });
+  inWorld(
+    open,
+    "F58: a record lives longer than its deadline, and for good without one",
+    async ({ store, life, keys }) => {
+      await store.enqueue(ask("a", { timeout: 10_000 }));
+      near(await life(keys.record("a")), 310_000);
+      await store.enqueue(ask("b", { timeout: 0 }));
+      assert.equal(await life(keys.record("b")), null);
+    },
+  );
 
-  inWorld(open, "an owned record lives two leases longer at least", async ({ store, life, keys }) => {
+  inWorld(open, "F69: an owned record lives two leases longer at least", async ({ store, life, keys }) => {
     await store.enqueue(ask("a", { timeout: 10_000 }));
     await store.claim(claimOf(1, { lease: 400_000 }));
     near(await life(keys.record("a")), 800_000);

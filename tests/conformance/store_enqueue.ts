@@ -53,7 +53,7 @@ function testStart(open: OpenWorld): void {
     assert.deepEqual(await hints("greet"), ["a"]);
   });
 
-  inWorld(open, "the same call sent twice is one task", async ({ store, hints }) => {
+  inWorld(open, "F67: the same call sent twice is one task", async ({ store, hints }) => {
     const first = await store.enqueue(ask("a"));
     assert.deepEqual(await store.enqueue(ask("a")), first);
     assert.deepEqual(await hints("greet"), ["a"]);
@@ -66,7 +66,7 @@ function testStart(open: OpenWorld): void {
     assert.equal(answer.verdict === "ended" && answer.record.state, "failed");
   });
 
-  inWorld(open, "a delayed task is scheduled, and queued when its time has come", async (world) => {
+  inWorld(open, "F76: a delayed task is scheduled, and queued when its time has come", async (world) => {
     const { store, advance } = world;
     assert.deepEqual(await store.enqueue(ask("a", { delay: 1_000 })), { verdict: "accepted", state: "scheduled" });
     const early = await store.claim(claimOf(1));
@@ -75,7 +75,7 @@ function testStart(open: OpenWorld): void {
     assert.deepEqual(await claimIds(store, 2), ["a"]);
   });
 
-  inWorld(open, "any characters are kept in ids, names and params", async ({ store }) => {
+  inWorld(open, "F63 F78: any characters are kept in ids, names and params", async ({ store }) => {
     for (const text of STRANGE) {
       await store.enqueue(ask(text, { name: text, params: `json=${text}`, options: `{"o":"${text}"}` }));
     }
@@ -129,7 +129,7 @@ function testJoin(open: OpenWorld): void {
     });
   }
 
-  inWorld(open, "the owner of a replaced run has lost it", async (world) => {
+  inWorld(open, "F66: the owner of a replaced run has lost it", async (world) => {
     const { store } = world;
     const task = await claimed(world, "a");
     await store.enqueue(ask("a", { nonce: nonce(BOB), name: "other", ifExists: "replace" }));

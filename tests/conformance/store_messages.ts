@@ -110,13 +110,13 @@ function testBell(open: OpenWorld): void {
     bell.close();
   });
 
-  inWorld(open, "a bell keeps a few tokens at most", async (world) => {
+  inWorld(open, "F81: a bell keeps a few tokens at most", async (world) => {
     for (let n = 0; n < 10; n++) await world.store.enqueue(ask(`a${n}`));
     const tokens = await silence(world);
     assert.ok(tokens >= 1 && tokens <= 4, `${tokens} tokens`);
   });
 
-  inWorld(open, "a claim rings again only when its slots were used up and work is left", async (world) => {
+  inWorld(open, "F81: a claim rings again only when its slots were used up and work is left", async (world) => {
     const { store } = world;
     for (const id of ["a", "b", "c"]) await store.enqueue(ask(id));
     await silence(world);

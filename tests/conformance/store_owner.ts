@@ -33,7 +33,7 @@ export function testOwner(open: OpenWorld): void {
 }
 
 function testVerdicts(open: OpenWorld): void {
-  inWorld(open, "complete is accepted once and kept when it comes again", async (world) => {
+  inWorld(open, "F4 F25: complete is accepted once and kept when it comes again", async (world) => {
     const { store } = world;
     const task = own(await claimed(world, "a"));
     const accepted = { verdict: "accepted", state: "succeeded", cancelAsked: false };
@@ -45,7 +45,7 @@ function testVerdicts(open: OpenWorld): void {
     assert.deepEqual([record.outcome, record.params], ["\njson=1", 'json={"who":"world"}']);
   });
 
-  inWorld(open, "a zombie's late complete is refused and told the state", async (world) => {
+  inWorld(open, "F5: a zombie's late complete is refused and told the state", async (world) => {
     const { store } = world;
     const zombie = own(await claimed(world, "a"));
     await world.advance(LEASE);

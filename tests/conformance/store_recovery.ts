@@ -61,7 +61,7 @@ export function testRecovery(open: OpenWorld): void {
     assert.equal(await stateOf(world, "a"), "queued");
   });
 
-  inWorld(open, "the second time it waits in the schedule", async (world) => {
+  inWorld(open, "F14: the second time it waits in the schedule", async (world) => {
     const { store, advance } = world;
     await store.enqueue(ask("a", { timeout: 0 }));
     await crash(world, 1);
@@ -75,7 +75,7 @@ export function testRecovery(open: OpenWorld): void {
     assert.deepEqual(await claimIds(store, 2, { listener: TWO }), ["a"]);
   });
 
-  inWorld(open, "the fourth time it has failed, with an error that says so", async (world) => {
+  inWorld(open, "F8 F13 F14: the fourth time it has failed, with an error that says so", async (world) => {
     await world.store.enqueue(ask("a", { timeout: 0 }));
     await crash(world, 4);
     const record = (await world.store.read("a"))!;
@@ -92,7 +92,7 @@ export function testRecovery(open: OpenWorld): void {
     assert.equal(await stateOf(world, "a"), "expired");
   });
 
-  inWorld(open, "a lost task whose cancel was asked for is cancelled", async (world) => {
+  inWorld(open, "F75: a lost task whose cancel was asked for is cancelled", async (world) => {
     await claimed(world, "a");
     await world.store.cancel({ id: "a" });
     await world.advance(LEASE);
