@@ -67,7 +67,8 @@ export function cellOf(number, tests) {
   const byFile = new Map();
   for (const { file, name, numbers } of tests) {
     if (!numbers.includes(number)) continue;
-    const title = name.replace(/^[F\d ]+: /, "").replaceAll("|", "\\|").replaceAll("\\`", "`");
+    const title = name.replace(/^[F\d ]+: /, "").replaceAll("|", "\\|").replaceAll("\\`", "`")
+      .replaceAll("__", "\\_\\_");
     byFile.set(file, [...byFile.get(file) ?? [], title]);
   }
   return [...byFile].map(([file, titles]) => `[${file}](${file}): ${titles.join("; ")}`).join("<br>");
