@@ -62,7 +62,7 @@ export const LAYERS: readonly Layer[] = [
     files: /^src\/store\/memory\//,
     on: ["store", "port", "pure"],
   },
-  { name: "store", files: /^src\/store\/(store|foreign)\.ts$/, on: ["port", "pure"] },
+  { name: "store", files: /^src\/store\/(store|foreign|ended)\.ts$/, on: ["port", "pure"] },
   {
     name: "adapters",
     files: /^src\/adapters\//,

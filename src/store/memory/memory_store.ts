@@ -14,6 +14,7 @@ import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
 import type { Subscription } from "../../port/redis.ts";
 import type { TaskHeader, TaskRecord } from "../../record.ts";
+import { type Bounds, boundsOf } from "../ended.ts";
 import type {
   Bell,
   CancelAnswer,
@@ -46,12 +47,14 @@ export class MemoryStore implements Store {
   readonly #world: MemoryRedis;
   readonly #keys: Keys;
   readonly #clock: Clock;
+  readonly #bounds: ReturnType<typeof boundsOf>;
 
   /** Opens the queue of these keys in a world; stores of the same world and base share their tasks. */
-  constructor(world: MemoryRedis, keys: Keys, clock: Clock) {
+  constructor(world: MemoryRedis, keys: Keys, clock: Clock, bounds: Bounds = {}) {
     this.#world = world;
     this.#keys = keys;
     this.#clock = clock;
+    this.#bounds = boundsOf(bounds);
   }
 
   enqueue(request: EnqueueRequest): Promise<EnqueueAnswer> {

@@ -1,9 +1,10 @@
 /**
  * What all scripts share: the Lua prelude, and the text with its SHA-1.
  *
- * A script is called with `KEYS[1]` = a key that never exists, `ARGV[1]` = base, `ARGV[2]` = the time in microseconds
- * or empty for Redis' own (tests and the simulation set it). All other keys are built from base, which on a cluster
- * is braced, so that they share the slot of `KEYS[1]`.
+ * A script is called with `KEYS[1]` = a key that never exists, `ARGV[1]` = base, `ARGV[2]` = the settings: empty, or
+ * `<time in microseconds>,<dead letters>,<their life in ms>,<bytes of ended records>`, of which each may be empty or
+ * cut off, for Redis' own time (tests and the simulation set it) and the usual bounds. All other keys are built from
+ * base, which on a cluster is braced, so that they share the slot of `KEYS[1]`.
  *
  * Every script but enqueue begins with a `DEL`: Redis refuses a script's commands on a full memory only until its
  * first write, so whatever drains the queue goes on when nothing can be added (protocol rule 5).
@@ -11,21 +12,26 @@
  * @module
  */
 import type { BatchScript } from "../../port/coalescer.ts";
+import { BOUNDS } from "../ended.ts";
 
 /**
  * Offsets are `HEADER_FIELDS` of `record.ts` plus one: Lua counts from 1. Digits have a fixed width and are compared
  * as strings; `tostring` would lose digits of a microsecond time, hence `%.0f`.
  */
 const PRELUDE = String.raw`
-local base, clock = ARGV[1], ARGV[2]
+local base = ARGV[1]
 local call, sub, format = redis.call, string.sub, string.format
 local NO_OWNER = "------------"
+local DEAD_MAX, DEAD_TTL, DONE_BYTES = ${BOUNDS.deadMax}, ${BOUNDS.deadTtl}, ${BOUNDS.doneBytes}
 local us
-if clock == "" then
+if ARGV[2] ~= "" then
+  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
+  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
+  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+end
+if not us then
   local time = call("TIME")
   us = time[1] * 1000000 + time[2]
-else
-  us = tonumber(clock)
 end
 local ms = math.floor(us / 1000)
 local now = format("%013.0f", ms)

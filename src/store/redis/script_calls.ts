@@ -1,0 +1,136 @@
+/**
+ * How the store calls its scripts: in lanes that share a call a turn, again while the outcome is unknown, and with
+ * Redis' errors told apart.
+ *
+ * Previous: `redis_store.ts`. Next: `../../port/coalescer.ts`.
+ *
+ * @module
+ */
+import { type Clock, sleep } from "../../clock.ts";
+import { ConnectionLostError } from "../../errors.ts";
+import type { Keys } from "../../keys.ts";
+import { Coalescer } from "../../port/coalescer.ts";
+import { type RedisPort, RedisReplyError, type Reply } from "../../port/redis.ts";
+import type { Bounds } from "../ended.ts";
+import type { Script } from "./script.ts";
+
+/** A caller in doubt repeats its call for so long; no ended record is removed sooner (protocol rule 4). */
+const REPEAT_FOR = 30_000;
+/** Answers of a server that cannot work now and did nothing: as good as a lost connection on which nothing was sent. */
+const UNAVAILABLE: ReadonlySet<string> = new Set([
+  "LOADING",
+  "BUSY",
+  "READONLY",
+  "MASTERDOWN",
+  "CLUSTERDOWN",
+  "NOREPLICAS",
+  "MISCONF",
+  "TRYAGAIN",
+]);
+
+const coalescers = new WeakMap<RedisPort, Coalescer>();
+
+/** What the scripts of one store are called with. */
+export interface CallSettings {
+  readonly keys: Keys;
+  readonly clock: Clock;
+  /** Redis' time for the scripts, in epoch milliseconds; null = its own. */
+  readonly time: (() => number) | null;
+  readonly bounds: Bounds;
+}
+
+/** Calls scripts on one connection. */
+export class ScriptCalls {
+  readonly #calls: Coalescer;
+  readonly #keys: Keys;
+  readonly #clock: Clock;
+  readonly #time: (() => number) | null;
+  readonly #bounds: string;
+
+  /** Stores on the same connection share its writes. */
+  constructor(port: RedisPort, { keys, clock, time, bounds }: CallSettings) {
+    let calls = coalescers.get(port);
+    if (calls === undefined) coalescers.set(port, calls = new Coalescer(port, clock));
+    this.#calls = calls;
+    this.#keys = keys;
+    this.#clock = clock;
+    this.#time = time;
+    this.#bounds = boundsWord(bounds);
+  }
+
+  /** Runs a script of its own call. */
+  run(script: Script, words: readonly string[]): Promise<Reply> {
+    return translate(this.#calls.run(script, [this.#keys.none, this.#keys.base, this.#settings(), ...words]));
+  }
+
+  /** Adds an item to the call that this turn makes of a script; rejects when this item failed by itself. */
+  async batch(script: Script, item: readonly string[]): Promise<Reply> {
+    const settings = this.#settings();
+    const lane = `${script.name} ${settings} ${this.#keys.base}`;
+    const head = [this.#keys.none, this.#keys.base, settings];
+    const reply = await translate(this.#calls.batch(lane, script, head, item));
+    const failure = failureOf(reply);
+    if (failure !== null) throw errorOf(failure);
+    return reply;
+  }
+
+  /** Sends one command. */
+  call(...command: [string, ...string[]]): Promise<Reply> {
+    return translate(this.#calls.call(command));
+  }
+
+  /** Repeats a call whose outcome is unknown, word by word; with `unsent` also one that could not be sent. */
+  async repeat(call: (attempt: number) => Promise<Reply>, unsent = false): Promise<Reply> {
+    const until = this.#clock.monotonic() + REPEAT_FOR;
+    let sent = false;
+    for (let attempt = 0;; attempt++) {
+      try {
+        return await call(attempt);
+      } catch (error) {
+        if (!(error instanceof ConnectionLostError)) throw error;
+        sent ||= error.sent;
+        if (!sent && !unsent) throw error;
+        if (this.#clock.monotonic() >= until) throw sent ? inDoubt(error) : error;
+        await sleep(this.#clock, Math.min(50 * 2 ** attempt, 1000));
+      }
+    }
+  }
+
+  /** The settings word (`script.ts`): empty in production with the usual bounds. */
+  #settings(): string {
+    if (this.#time === null) return this.#bounds;
+    return String(Math.round(this.#time() * 1000)) + this.#bounds;
+  }
+}
+
+/** Empty when all bounds are the usual ones, which the scripts know. */
+function boundsWord({ deadMax, deadTtl, doneBytes }: Bounds): string {
+  const words = [deadMax, deadTtl, doneBytes].map((bound) => bound === undefined ? "" : String(Math.ceil(bound)));
+  return words.some((word) => word !== "") ? `,${words.join(",")}` : "";
+}
+
+/** Once anything was sent its outcome is unknown, whatever became of the repetitions. */
+function inDoubt(error: ConnectionLostError): ConnectionLostError {
+  return error.sent ? error : new ConnectionLostError(error.message, { sent: true, cause: error });
+}
+
+/** What a script says of an item that failed by itself: `!` and Redis' error. */
+export function failureOf(reply: Reply): string | null {
+  if (Array.isArray(reply)) return reply[0] === "!" ? String(reply[1]) : null;
+  return typeof reply === "string" && reply.startsWith("!") ? reply.slice(1) : null;
+}
+
+async function translate(reply: Promise<Reply>): Promise<Reply> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw error instanceof RedisReplyError ? errorOf(error.message) : error;
+  }
+}
+
+/** A server's error as it is thrown: one that says "not now" is a lost connection. */
+export function errorOf(text: string): Error {
+  const error = new RedisReplyError(text);
+  if (!UNAVAILABLE.has(error.code)) return error;
+  return new ConnectionLostError(`Redis cannot work now: ${error.message}`, { sent: false, cause: error });
+}
