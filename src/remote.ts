@@ -23,6 +23,7 @@ import {
 import type { Inbox } from "./inbox.ts";
 import { whenAborted } from "./limits.ts";
 import type { RemoteMode } from "./policy.ts";
+import { isForbidden } from "./port/forbidden.ts";
 import type { TaskRecord } from "./record.ts";
 import { RunError } from "./run_error.ts";
 import { type Runner, valueOf } from "./runner.ts";
@@ -80,7 +81,7 @@ export class Remote {
 
   async #start(ask: Ask): Promise<unknown> {
     const { submission, gone, waiter } = ask;
-    await reach(waiter.ready, () => true);
+    await reach(waiter.ready, (error) => !isForbidden(error));
     waiter.refuseDismissed();
     const from = this.#context.settings.clock.monotonic();
     const answer = await reach(ask.send(submission.nonce), isRefusal);

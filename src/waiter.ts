@@ -11,6 +11,7 @@
 import type { Clock } from "./clock.ts";
 import { ConnectionLostError, TaskCancelledError, TaskReplacedError } from "./errors.ts";
 import type { Log } from "./log.ts";
+import { isForbidden } from "./port/forbidden.ts";
 import type { TaskHeader, TaskRecord } from "./record.ts";
 import type { Store } from "./store/store.ts";
 
@@ -114,7 +115,10 @@ export class Waiter {
   async look(): Promise<void> {
     const current = this.#current;
     if (current === null || this.#reading) return;
-    const header = await this.#store.readHeader(this.id).catch(() => undefined);
+    const header = await this.#store.readHeader(this.id).catch((error) => {
+      if (isForbidden(error)) current.reject(error); // No later look would see more.
+      return undefined;
+    });
     if (header === undefined || this.#current !== current) return;
     if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
     if (header.state === "running") return await this.#doubt(current, header);
@@ -147,6 +151,7 @@ export class Waiter {
         await this.#readOnce(this.#current);
       }
     } catch (error) {
+      if (isForbidden(error)) return this.#current?.reject(error);
       // The store gave up; the next look tries again, until whoever waits gives up.
       this.#log({ level: "warn", message: "An answer could not be read", id: this.id, error });
     } finally {

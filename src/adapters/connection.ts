@@ -9,6 +9,7 @@
  * @module
  */
 import { ConnectionLostError } from "../errors.ts";
+import { forbiddenError, isForbidden } from "../port/forbidden.ts";
 import { startDeadline } from "./deadline.ts";
 import { Link, reasonText } from "./link.ts";
 import { redial } from "./redial.ts";
@@ -60,12 +61,12 @@ export class Connection {
     return this.#link;
   }
 
-  /** Dials once; rejects with `ConnectionLostError` naming the reason. */
+  /** Dials once; rejects with `ConnectionLostError` naming the reason, or with `NOPERM` of Redis. */
   async open(): Promise<void> {
     try {
       await this.#dial(false);
     } catch (reason) {
-      throw this.#unreachable(reason);
+      throw isForbidden(reason) ? forbiddenError(reason) : this.#unreachable(reason);
     }
   }
 
@@ -112,6 +113,7 @@ export class Connection {
       const { prepare } = this.#options;
       this.#adopt(await Link.open(this.#dialer, { limit: DIAL_LIMIT, background, ...(prepare ? { prepare } : {}) }));
     } catch (reason) {
+      if (isForbidden(reason)) this.#refuse(forbiddenError(reason));
       if (this.#failure === undefined) this.#hurry();
       this.#failure = reason;
       throw reason;
@@ -142,6 +144,16 @@ export class Connection {
   #hurry(): void {
     for (const waiter of this.#waiters) {
       if (waiter.cancelLimit) this.#limit(waiter, DOWN_PATIENCE);
+    }
+  }
+
+  /** Redis answers, and will go on refusing this user: only who waits for ever waits for another access list. */
+  #refuse(reason: Error): void {
+    for (const waiter of [...this.#waiters]) {
+      if (!waiter.cancelLimit) continue;
+      waiter.cancelLimit();
+      this.#waiters.delete(waiter);
+      waiter.reject(reason);
     }
   }
 

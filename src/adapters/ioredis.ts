@@ -59,6 +59,7 @@ const ONE_CONNECTION = {
   maxRetriesPerRequest: null,
   reconnectOnError: null,
   enableOfflineQueue: false,
+  enableReadyCheck: false, // It asks for INFO, which a user may not; our PING tells as much.
   autoResubscribe: false,
   enableAutoPipelining: false,
   commandTimeout: undefined,

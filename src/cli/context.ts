@@ -136,6 +136,11 @@ async function reached<T>(url: string, ask: () => Promise<T>): Promise<T> {
     if (error instanceof ConnectionLostError) {
       throw new CliError(EXIT.unreachable, whyUnreachable(redactUrls(url), error), { cause: error });
     }
+    if (error instanceof Error && (error as { code?: unknown }).code === "NOPERM") {
+      throw new CliError(EXIT.unreachable, `Redis at ${redactUrls(url)} cannot be used: ${error.message}`, {
+        cause: error,
+      });
+    }
     throw asUsage(error);
   }
 }

@@ -9,6 +9,7 @@
 import { type Clock, sleep } from "../../clock.ts";
 import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
+import { forbiddenError, isForbidden } from "../../port/forbidden.ts";
 import { Coalescer } from "../../port/coalescer.ts";
 import { type RedisPort, RedisReplyError, type Reply } from "../../port/redis.ts";
 import type { Bounds } from "../ended.ts";
@@ -131,6 +132,7 @@ async function translate(reply: Promise<Reply>): Promise<Reply> {
 /** A server's error as it is thrown: one that says "not now" is a lost connection. */
 export function errorOf(text: string): Error {
   const error = new RedisReplyError(text);
+  if (isForbidden(error)) return forbiddenError(error);
   if (!UNAVAILABLE.has(error.code)) return error;
   return new ConnectionLostError(`Redis cannot work now: ${error.message}`, { sent: false, cause: error });
 }

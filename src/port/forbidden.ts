@@ -1,0 +1,25 @@
+/**
+ * What Redis refuses because of the access list of its user: no broken connection, and nothing that time heals, so the
+ * error says what to do and nobody sends the call again.
+ *
+ * @module
+ */
+import { RedisReplyError } from "./redis.ts";
+
+/** Within a script it is a NOPERM only from Redis 7.2 on. */
+const FORBIDDEN = /^-?NOPERM\b|ACL failure in script|user executing the script can't/;
+const ADVICE =
+  "The access list of its user lacks what errand does here: SECURITY.md of errand has the rules for each " +
+  "role, and `ACL LOG` on the server names what was refused";
+
+/** Whether this is Redis' answer to what its user may not do. */
+export function isForbidden(error: unknown): error is Error {
+  return error instanceof Error && FORBIDDEN.test(error.message);
+}
+
+/** The error for such an answer: its code is always `NOPERM`. */
+export function forbiddenError(error: Error): RedisReplyError {
+  if (error.message.endsWith(ADVICE)) return error as RedisReplyError;
+  const text = error.message.replace(/^-?(?:NOPERM|ERR) /, "").replace(/[\s.]+$/, "");
+  return new RedisReplyError(`NOPERM Redis refuses it: ${text}. ${ADVICE}`);
+}
