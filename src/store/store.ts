@@ -197,8 +197,11 @@ export interface Store {
   complete(task: Ownership, outcome: string): Promise<OwnerAnswer>;
   /** Ends a running task without success, or schedules its next attempt. */
   fail(task: Ownership, failure: Failure): Promise<OwnerAnswer>;
-  /** Gives running tasks back to the head of their queues, in the order given; the attempt is not counted. */
-  release(tasks: readonly Ownership[]): Promise<readonly OwnerAnswer[]>;
+  /**
+   * Gives running tasks back to the head of their queues, in the order given; the attempt is not counted. `delay`: not
+   * to be started for so many milliseconds, at most until their deadline. @default 0
+   */
+  release(tasks: readonly Ownership[], delay?: number): Promise<readonly OwnerAnswer[]>;
   /** Renews leases and presence; answers in the order of `tasks`. Recovers expired leases of the same names. */
   renew(request: RenewRequest): Promise<readonly OwnerAnswer[]>;
   /** Writes how far a running task is. */

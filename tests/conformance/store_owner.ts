@@ -125,6 +125,35 @@ function testRelease(open: OpenWorld): void {
     const again = (await store.claim(claimOf(2))).tasks;
     assert.deepEqual(again.map(({ id, attempt }) => [id, attempt]), [["a", 1], ["b", 1], ["c", 1]]);
   });
+
+  inWorld(open, "with a delay they wait until it is over, uncounted, and behind what came meanwhile", async (world) => {
+    const { store } = world;
+    const task = own(await claimed(world, "a"));
+    const released = { verdict: "accepted", state: "scheduled", cancelAsked: false };
+    assert.deepEqual(await store.release([task], 2_000), [released]);
+    await world.advance(500);
+    assert.deepEqual(await store.release([task], 2_000), [{ ...released, verdict: "kept" }], "sent twice, no later");
+    assert.equal((await store.complete(task, "\njson=1")).verdict, "kept");
+    assert.deepEqual(await store.claim(claimOf(2)), { tasks: [], more: [], nextIn: 1_500 });
+    await store.enqueue(ask("b"));
+    await world.advance(1_500);
+    const { tasks } = await store.claim(claimOf(3));
+    assert.deepEqual(tasks.map(({ id, attempt, crashes }) => [id, attempt, crashes]), [["b", 1, 0], ["a", 1, 0]]);
+    assert.equal((await store.release([task], 2_000))[0]!.verdict, "lost");
+  });
+
+  inWorld(open, "a delay ends with the deadline, and does not outlive a cancel", async (world) => {
+    const { store } = world;
+    const task = own(await claimed(world, "a", 1, { timeout: 1_000 }));
+    await store.release([task], 60_000);
+    assert.equal((await store.claim(claimOf(2))).nextIn, 1_000);
+    await world.advance(1_000);
+    await store.claim(claimOf(3));
+    assert.equal(await stateOf(world, "a"), "expired");
+    const asked = own(await claimed(world, "b", 4));
+    await store.cancel({ id: "b" });
+    assert.equal((await store.release([asked], 60_000))[0]!.state, "cancelled");
+  });
 }
 
 function testRenew(open: OpenWorld): void {

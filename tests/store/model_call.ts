@@ -114,7 +114,7 @@ function ownersCall(
       return (store) => store.progress(task, `{"progress":[${owned.length},100,1]}\n`);
     case "release": {
       const tasks = group(task, command.count, owned);
-      return (store) => store.release(command.twice ? [...tasks, task] : tasks);
+      return (store) => store.release(command.twice ? [...tasks, task] : tasks, command.delay);
     }
     case "renew": {
       const { lease, presence, count } = command;

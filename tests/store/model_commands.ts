@@ -63,7 +63,12 @@ const commands = {
     state: fc.constantFrom("failed", "cancelled", "expired"),
     retryIn: fc.constantFrom(-1, 0, 500, 1_999, 2_000, 2_001, 3_000),
   }),
-  release: fc.record({ own, count: fc.integer({ min: 1, max: 3 }), twice: fc.boolean() }),
+  release: fc.record({
+    own,
+    count: fc.integer({ min: 1, max: 3 }),
+    twice: fc.boolean(),
+    delay: fc.constantFrom(0, 0, 0, 500, 700.5, 30_000),
+  }),
   renew: fc.record({
     own,
     lease,

@@ -42,18 +42,22 @@ export function fail(script: Script, task: Ownership, failure: Failure): OwnerAn
   });
 }
 
-/** Gives running tasks back to the heads of their queues, in the order given. */
-export function release(script: Script, tasks: readonly Ownership[]): OwnerAnswer[] {
-  const backwards = [...tasks].reverse().map((task) => asOwner(script, task, (record) => giveBack(script, record)));
+/** Gives running tasks back to the heads of their queues, in the order given, or lets them wait for `delay` milliseconds. */
+export function release(script: Script, tasks: readonly Ownership[], delay: number): OwnerAnswer[] {
+  const backwards = [...tasks].reverse().map((task) =>
+    asOwner(script, task, (record) => giveBack(script, record, Math.ceil(delay)))
+  );
   return backwards.reverse();
 }
 
-function giveBack(script: Script, record: TaskRecord): TaskRecord {
+function giveBack(script: Script, record: TaskRecord, delay: number): TaskRecord {
   if (record.cancelAsked) return script.end(record, "cancelled");
   if (script.isLate(record)) return script.end(record, "expired");
-  const queued = script.queue({ ...record, attempt: record.attempt - 1 }, "head");
+  const uncounted = { ...record, attempt: record.attempt - 1 };
+  const due = Math.min(script.now + delay, record.deadline || Infinity);
+  const given = delay > 0 ? script.schedule(uncounted, due) : script.queue(uncounted, "head");
   script.ring(record.name);
-  return queued;
+  return given;
 }
 
 /** Renews leases and presence, then looks after the same names. */

@@ -73,8 +73,8 @@ export class MemoryStore implements Store {
     return this.#run((script) => fail(script, task, failure));
   }
 
-  release(tasks: readonly Ownership[]): Promise<readonly OwnerAnswer[]> {
-    return this.#run((script) => release(script, tasks));
+  release(tasks: readonly Ownership[], delay = 0): Promise<readonly OwnerAnswer[]> {
+    return this.#run((script) => release(script, tasks, delay));
   }
 
   renew(request: RenewRequest): Promise<readonly OwnerAnswer[]> {

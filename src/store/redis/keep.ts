@@ -66,14 +66,15 @@ return answers`,
 );
 
 /**
- * ARGV from 3, four an item: id, name, owner, fence. Returns three characters an item.
- * Back to the head in the order given: pushed from the last to the first. The attempt is not counted.
+ * ARGV: 3 delay ms, then four an item: id, name, owner, fence. Returns three characters an item.
+ * Back to the head in the order given: pushed from the last to the first. With a delay, to wait until it is over, or
+ * the deadline is, which promotion then sees. The attempt is not counted. The bell tells sleepers of the due time.
  */
 export const releaseScript: Script = defineScript(
   "release",
   String.raw`
-local ids, answers = {}, {}
-for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+local delay, ids, answers = tonumber(ARGV[3]), {}, {}
+for i = 4, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
 local records, released = recordsOf(ids), {}
 
 local function release(id, r, name)
@@ -84,15 +85,21 @@ local function release(id, r, name)
     finish(id, r, "7", sub(r, 41, 52))
     return "7"
   end
-  call("LPUSH", place("queue", name), id)
-  call("SETRANGE", recordKey(id), 1, "2" .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
+  local state = delay > 0 and "1" or "2"
+  if delay > 0 then
+    local deadline = tonumber(sub(r, 57, 69))
+    call("ZADD", place("scheduled", name), int(math.min(ms + delay, deadline > 0 and deadline or math.huge)), id)
+  else
+    call("LPUSH", place("queue", name), id)
+  end
+  call("SETRANGE", recordKey(id), 1, state .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
     now)
   guarded(ring, name)
-  return "2"
+  return state
 end
 
 for i = #ids, 1, -1 do
-  local at = 3 + (i - 1) * 4
+  local at = 4 + (i - 1) * 4
   local r = records[i]
   if released[ids[i]] then r = "1" .. released[ids[i]] .. sub(r, 3) end
   local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
@@ -121,7 +128,7 @@ export function renewWords(request: RenewRequest): string[] {
   ];
 }
 
-/** The words of a release of one task. */
-export function releaseWords(tasks: readonly Ownership[]): string[] {
-  return tasks.flatMap((task) => [task.id, task.name, task.owner, task.fence]);
+/** The words of a release. */
+export function releaseWords(tasks: readonly Ownership[], delay: number): string[] {
+  return [String(Math.ceil(delay)), ...tasks.flatMap((task) => [task.id, task.name, task.owner, task.fence])];
 }

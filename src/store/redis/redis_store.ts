@@ -93,11 +93,11 @@ export class RedisStore implements Store {
     return ownerAnswer(await this.#calls.repeat(() => this.#calls.batch(finishScript, item), true) as string);
   }
 
-  async release(tasks: readonly Ownership[]): Promise<readonly OwnerAnswer[]> {
+  async release(tasks: readonly Ownership[], delay = 0): Promise<readonly OwnerAnswer[]> {
     const answers: OwnerAnswer[] = [];
     // From the last chunk to the first, as each goes to the head of its queue.
     for (let end = tasks.length; end > 0; end -= 128) {
-      const words = releaseWords(tasks.slice(Math.max(0, end - 128), end));
+      const words = releaseWords(tasks.slice(Math.max(0, end - 128), end), delay);
       const reply = await this.#calls.repeat(() => this.#calls.run(releaseScript, words), true) as string[];
       const failure = reply.map(failureOf).find((text) => text !== null);
       if (failure) throw errorOf(failure);
