@@ -15,7 +15,7 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import { LeaseLostError, SerializationError, TaskCancelledError, TaskFailedError } from "./errors.ts";
+import { LeaseLostError, TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { execute, type Execution } from "./executor.ts";
 import type { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
@@ -25,7 +25,8 @@ import { type Random, systemRandom } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { encodeError, toError } from "./remote_error.ts";
 import { repeat } from "./repeat.ts";
-import { decodeValue, encodeValue, jsonSerializer, refuseLarge, type Serializer } from "./serializer.ts";
+import { decodeValue, encodeValue, refuseLarge, type Serializer } from "./serializer.ts";
+import { readForeign } from "./store/foreign.ts";
 import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
 import { RedisTask, type TaskFn } from "./task.ts";
 
@@ -145,13 +146,8 @@ function taskOf({ record, context, controller, progress }: Run, left: number): R
 }
 
 function paramsOf(record: TaskRecord, { serializers }: AttemptContext): unknown {
-  const what = `the params of task ${record.id}`;
-  if (record.kind !== "foreign") return decodeValue(serializers, record.params, what);
-  try {
-    return (jsonSerializer.deserialize(record.params) as { params?: unknown }).params;
-  } catch (cause) {
-    throw new SerializationError(`Cannot read ${what} as JSON: ${toError(cause).message}`, { cause });
-  }
+  if (record.kind === "foreign") return readForeign(record.params, `task ${record.id}`).params;
+  return decodeValue(serializers, record.params, `the params of task ${record.id}`);
 }
 
 function progressOf(record: TaskRecord): Progress | null {

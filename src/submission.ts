@@ -9,7 +9,8 @@ import type { QueueSettings } from "./options.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
 import type { TaskKind, TaskRecord } from "./record.ts";
 import { decodeError, encodeError } from "./remote_error.ts";
-import { decodeValue, encodeValue, jsonSerializer, refuseLarge, type Serializer } from "./serializer.ts";
+import { decodeValue, encodeValue, refuseLarge, type Serializer } from "./serializer.ts";
+import { readForeignParams } from "./store/foreign.ts";
 import type { EnqueueRequest, IfExists, PutRequest, Store } from "./store/store.ts";
 import { RedisTask } from "./task.ts";
 import { hasEnded } from "./waiter.ts";
@@ -155,7 +156,7 @@ function paramsOf(record: TaskRecord, codecs: Codecs): unknown {
   if (record.kind !== "foreign" || !record.params.startsWith("{")) {
     return decodeValue(codecs.serializers, record.params, `the params of task ${record.id}`);
   }
-  return (jsonSerializer.deserialize(record.params) as { params?: unknown }).params;
+  return readForeignParams(record.params, `task ${record.id}`);
 }
 
 /** A task that has not ended may carry an outcome all the same: `setTask` stores what it is given. */

@@ -80,7 +80,7 @@ describe("README.md", () => {
 describe("the pages", () => {
   const pages = [
     ...readdirSync(ROOT).filter((name) => name.endsWith(".md")),
-    ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+    ...readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`),
   ];
 
   for (const page of pages) {

@@ -1,0 +1,300 @@
+-- Written by tools/sync_lua.ts from src/store/redis: change it there. Its words and answers: docs/wire.md.
+local base = ARGV[1]
+local call, sub, format = redis.call, string.sub, string.format
+local NO_OWNER = "------------"
+local DEAD_MAX, DEAD_TTL, DONE_BYTES = 10000, 2592000000, 67108864
+local us
+if ARGV[2] ~= "" then
+  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
+  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
+  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+end
+if not us then
+  local time = call("TIME")
+  us = time[1] * 1000000 + time[2]
+end
+local ms = math.floor(us / 1000)
+local now = format("%013.0f", ms)
+
+local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
+local function recordKey(id) return base .. "|task-result:" .. id end
+local function int(value) return format("%.0f", value) end
+-- Anybody can write to our keys: what is not digits where digits belong is no record.
+local function isRecord(r)
+  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+    not string.find(sub(r, 6, 40), "%D")
+end
+local function isBare(r) return r and sub(r, 1, 1) == "{" end
+local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
+local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
+local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
+
+local function recordsOf(ids)
+  if #ids == 0 then return {} end
+  local keys = {}
+  for i = 1, #ids do keys[i] = recordKey(ids[i]) end
+  return call("MGET", unpack(keys))
+end
+
+local function newFence(atLeast)
+  local fence = us
+  if atLeast >= fence then fence = atLeast + 1 end
+  return format("%016.0f", fence)
+end
+
+local function ring(name)
+  local bell = place("bell", name)
+  if call("LLEN", bell) < 4 then
+    call("RPUSH", bell, "1")
+    call("PEXPIRE", bell, "60000")
+  end
+end
+
+local told = {}
+local function tellClient(client, id)
+  told[client] = (told[client] or "") .. #id .. ":" .. id
+end
+local function tell(id, r)
+  if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+  if sub(r, 4, 4) == "1" then
+    local joined = base .. "|task-joined:" .. id
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    call("DEL", joined)
+  end
+end
+local function sendTold()
+  for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
+end
+
+-- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
+-- minute at least, the time in which a caller in doubt may repeat its call.
+local function finish(id, r, state, owner, outcome)
+  local last = bodyEnd(r)
+  call("SET", recordKey(id), "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
+    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(30000, tonumber(sub(r, 70, 79)))))
+  tell(id, r)
+end
+
+-- A record lives at least two leases longer than its owner, whatever its deadline.
+local function outlive(id, r, lease)
+  local deadline = tonumber(sub(r, 57, 69))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
+    call("PEXPIRE", recordKey(id), int(2 * lease))
+  end
+end
+
+-- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
+local function guarded(work, ...)
+  local ok, answer = pcall(work, ...)
+  if ok then return answer end
+  return nil, type(answer) == "table" and answer.err or tostring(answer)
+end
+
+local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
+-- was written over it.
+local function refusal(r, fence, owner)
+  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
+  local header = sub(r, 2, 3)
+  if not isOwned(r, fence, owner) then return "l" .. header end
+  if sub(r, 2, 2) ~= "3" then return "k" .. header end
+end
+redis.call("DEL", KEYS[1])
+
+local CRASHES_MAX = 3
+local CRASHED = '!{"name":"TaskFailedError","message":"Cannot finish the task: its listeners died ' ..
+  (CRASHES_MAX + 1) .. ' times while they ran it"}'
+
+local function requeue(id, r, name, crashes, state)
+  if state == "2" then
+    call("LPUSH", place("queue", name), id)
+  else
+    call("ZADD", place("scheduled", name), int(ms + 1000 * 2 ^ (crashes - 2)), id)
+  end
+  call("SETRANGE", recordKey(id), "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
+end
+
+-- One running task whose lease is over: the owner is cleared on every way out.
+local function takeBack(id, r, name)
+  local crashes = sub(r, 9, 11) + 1
+  r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
+  if sub(r, 3, 3) == "1" then finish(id, r, "6", NO_OWNER)
+  elseif isLate(r) then finish(id, r, "7", NO_OWNER)
+  elseif crashes > CRASHES_MAX then
+    local head = string.match(sub(r, bodyEnd(r) + 1), "^[^\n]*") or ""
+    finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
+  elseif crashes == 1 then requeue(id, r, name, crashes, "2")
+  else requeue(id, r, name, crashes, "1") end
+end
+
+local function firstScore(key)
+  local first = call("ZRANGE", key, 0, 0, "WITHSCORES")
+  return first[2] and tonumber(first[2])
+end
+
+-- Takes back expired leases; returns when the next one ends, or nil.
+local function recover(name)
+  local key = place("lease", name)
+  local first = firstScore(key)
+  if not first or first > ms then return first end
+  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
+  local records = recordsOf(ids)
+  for i = #ids, 1, -1 do
+    local r = records[i]
+    if isRecord(r) and sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
+  end
+  call("ZREM", key, unpack(ids))
+  return firstScore(key)
+end
+
+-- Moves due tasks to the queue; returns when the next one is due, or nil.
+local function promote(name)
+  local key = place("scheduled", name)
+  local first = firstScore(key)
+  if not first or first > ms then return first end
+  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
+  local records = recordsOf(ids)
+  for i = 1, #ids do
+    local r = records[i]
+    if isRecord(r) and sub(r, 2, 2) == "1" and nameOf(r) == name then
+      if isLate(r) then finish(ids[i], r, "7", NO_OWNER)
+      else
+        call("RPUSH", place("queue", name), ids[i])
+        call("SETRANGE", recordKey(ids[i]), "1", "2" .. sub(r, 3, 11) .. now)
+      end
+    end
+  end
+  call("ZREM", key, unpack(ids))
+  return firstScore(key)
+end
+
+local function appear(listener, duration, first, last)
+  for i = first, last do
+    local key = place("listen", ARGV[i])
+    call("ZADD", key, int(ms + duration), listener)
+    call("ZREMRANGEBYSCORE", key, "-inf", int(ms))
+    local last = call("ZRANGE", key, -1, -1, "WITHSCORES")
+    if last[2] then call("PEXPIRE", key, int(last[2] - ms)) end
+  end
+end
+
+local listener, sequence, free, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
+local replayKey = base .. "|task-listener|" .. listener
+local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
+local most = math.min(free, TASKS_MAX)
+local answer = { "-1", {} }
+
+if presence > 0 then appear(listener, presence, 9, firstName - 1) end
+
+local function replayed(last)
+  local fence, ids, at = sub(last, 11, 26), {}, 27
+  while at <= #last do
+    local colon = string.find(last, ":", at, true)
+    local length = tonumber(sub(last, at, colon - 1))
+    ids[#ids + 1] = sub(last, colon + 1, colon + length)
+    at = colon + 1 + length
+  end
+  local records = recordsOf(ids)
+  for i, r in ipairs(records) do
+    if isRecord(r) and isOwned(r, fence, listener) and sub(r, 2, 2) == "3" then
+      call("ZADD", place("lease", nameOf(r)), int(ms + lease), ids[i])
+      outlive(ids[i], r, lease)
+      answer[#answer + 1] = ids[i]
+      answer[#answer + 1] = r
+    end
+  end
+end
+
+-- A bare JSON task of another program gets its header from the list that it stood in.
+local function adopt(r, name)
+  return "12000000000" .. now .. "0000000000000000" .. NO_OWNER .. "f0010000000000000" .. "0000300000" ..
+    sub(format("%-12s", "foreign"), 1, 12) .. "00000000" .. format("%03d", #name) .. "0000" .. format("%08d", #r) .. name .. r
+end
+
+local taken, bytes, fenceMin = {}, 0, 0
+local seen, trims, adopted = {}, {}, {}
+
+-- One hint: taken, or dead and dropped.
+local function look(id, r, name)
+  if isBare(r) then
+    r = adopt(r, name)
+    adopted[id] = r
+  end
+  if not isRecord(r) or sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
+  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
+  seen[id] = true
+  taken[#taken + 1] = { id = id, r = r, name = name }
+  bytes = bytes + #r
+  fenceMin = math.max(fenceMin, tonumber(sub(r, 25, 40)))
+end
+
+-- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left.
+local function gather(name)
+  local key, at, step, steps = place("queue", name), 0, 8, 0
+  if most - #taken > 8 and bytes == 0 then step = 16 end
+  while #taken < most and bytes < BYTES_MAX and steps < STEPS_MAX do
+    local want = math.min(step, most - #taken, STEPS_MAX - steps)
+    local ids = call("LRANGE", key, at, at + want - 1)
+    local records = recordsOf(ids)
+    for i = 1, #ids do look(ids[i], records[i], name) end
+    at, steps = at + #ids, steps + #ids
+    if at > 0 then trims[name] = at end
+    if #ids < want then return false end
+    if bytes < 2048 * #taken + 1 then step = STEP end
+  end
+  return true
+end
+
+local function earliest(a, b)
+  if not a or (b and b < a) then return b end
+  return a
+end
+
+local function sign(fence)
+  local leases = {}
+  for _, task in ipairs(taken) do
+    local list = leases[task.name] or {}
+    leases[task.name] = list
+    list[#list + 1] = int(ms + lease)
+    list[#list + 1] = task.id
+  end
+  for name, list in pairs(leases) do call("ZADD", place("lease", name), unpack(list)) end
+  local ids = {}
+  for i, task in ipairs(taken) do ids[i] = #task.id .. ":" .. task.id end
+  call("SET", replayKey, sequence .. fence .. table.concat(ids), "PX", int(math.max(60000, 2 * lease)))
+  for _, task in ipairs(taken) do
+    local r = task.r
+    local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now .. fence .. listener
+    if adopted[task.id] then call("SET", recordKey(task.id), "1" .. front .. sub(r, 53))
+    else call("SETRANGE", recordKey(task.id), 1, front) end
+    outlive(task.id, r, lease)
+    answer[#answer + 1] = task.id
+    answer[#answer + 1] = "1" .. front .. sub(r, 53)
+  end
+end
+
+local function claim()
+  local next, left = nil, {}
+  for i = firstName, #ARGV do
+    local name = ARGV[i]
+    next = earliest(next, recover(name))
+    next = earliest(next, promote(name))
+    if #taken >= most or gather(name) then left[#left + 1] = name end
+  end
+  if next then answer[1] = int(math.max(0, next - ms)) end
+  if #taken > 0 then sign(newFence(fenceMin))
+  else call("SET", replayKey, sequence .. "0000000000000000", "PX", int(math.max(60000, 2 * lease))) end
+  for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, -1) end
+  for _, name in ipairs(left) do
+    if call("LLEN", place("queue", name)) > 0 then
+      if #taken >= free then guarded(ring, name) else table.insert(answer[2], name) end
+    end
+  end
+end
+
+local last = call("GET", replayKey)
+if last and sub(last, 1, 10) == sequence then replayed(last)
+elseif not last or sub(last, 1, 10) < sequence then claim() end
+sendTold()
+return answer

@@ -1,0 +1,114 @@
+-- Written by tools/sync_lua.ts from src/store/redis: change it there. Its words and answers: docs/wire.md.
+local base = ARGV[1]
+local call, sub, format = redis.call, string.sub, string.format
+local NO_OWNER = "------------"
+local DEAD_MAX, DEAD_TTL, DONE_BYTES = 10000, 2592000000, 67108864
+local us
+if ARGV[2] ~= "" then
+  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
+  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
+  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+end
+if not us then
+  local time = call("TIME")
+  us = time[1] * 1000000 + time[2]
+end
+local ms = math.floor(us / 1000)
+local now = format("%013.0f", ms)
+
+local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
+local function recordKey(id) return base .. "|task-result:" .. id end
+local function int(value) return format("%.0f", value) end
+-- Anybody can write to our keys: what is not digits where digits belong is no record.
+local function isRecord(r)
+  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+    not string.find(sub(r, 6, 40), "%D")
+end
+local function isBare(r) return r and sub(r, 1, 1) == "{" end
+local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
+local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
+local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
+
+local function recordsOf(ids)
+  if #ids == 0 then return {} end
+  local keys = {}
+  for i = 1, #ids do keys[i] = recordKey(ids[i]) end
+  return call("MGET", unpack(keys))
+end
+
+local function newFence(atLeast)
+  local fence = us
+  if atLeast >= fence then fence = atLeast + 1 end
+  return format("%016.0f", fence)
+end
+
+local function ring(name)
+  local bell = place("bell", name)
+  if call("LLEN", bell) < 4 then
+    call("RPUSH", bell, "1")
+    call("PEXPIRE", bell, "60000")
+  end
+end
+
+local told = {}
+local function tellClient(client, id)
+  told[client] = (told[client] or "") .. #id .. ":" .. id
+end
+local function tell(id, r)
+  if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+  if sub(r, 4, 4) == "1" then
+    local joined = base .. "|task-joined:" .. id
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    call("DEL", joined)
+  end
+end
+local function sendTold()
+  for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
+end
+
+-- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
+-- minute at least, the time in which a caller in doubt may repeat its call.
+local function finish(id, r, state, owner, outcome)
+  local last = bodyEnd(r)
+  call("SET", recordKey(id), "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
+    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(30000, tonumber(sub(r, 70, 79)))))
+  tell(id, r)
+end
+
+-- A record lives at least two leases longer than its owner, whatever its deadline.
+local function outlive(id, r, lease)
+  local deadline = tonumber(sub(r, 57, 69))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
+    call("PEXPIRE", recordKey(id), int(2 * lease))
+  end
+end
+
+-- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
+local function guarded(work, ...)
+  local ok, answer = pcall(work, ...)
+  if ok then return answer end
+  return nil, type(answer) == "table" and answer.err or tostring(answer)
+end
+
+local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
+-- was written over it.
+local function refusal(r, fence, owner)
+  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
+  local header = sub(r, 2, 3)
+  if not isOwned(r, fence, owner) then return "l" .. header end
+  if sub(r, 2, 2) ~= "3" then return "k" .. header end
+end
+redis.call("DEL", KEYS[1])
+
+local ids, answers = {}, {}
+for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+local records = recordsOf(ids)
+for i = 1, #ids do
+  local at = 3 + (i - 1) * 4
+  local r = records[i]
+  local no = refusal(r, ARGV[at + 2], ARGV[at + 1])
+  if not no then call("SET", recordKey(ids[i]), sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL") end
+  answers[i] = no or ("a" .. sub(r, 2, 3))
+end
+return answers

@@ -1,0 +1,211 @@
+-- Written by tools/sync_lua.ts from src/store/redis: change it there. Its words and answers: docs/wire.md.
+local base = ARGV[1]
+local call, sub, format = redis.call, string.sub, string.format
+local NO_OWNER = "------------"
+local DEAD_MAX, DEAD_TTL, DONE_BYTES = 10000, 2592000000, 67108864
+local us
+if ARGV[2] ~= "" then
+  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
+  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
+  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+end
+if not us then
+  local time = call("TIME")
+  us = time[1] * 1000000 + time[2]
+end
+local ms = math.floor(us / 1000)
+local now = format("%013.0f", ms)
+
+local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
+local function recordKey(id) return base .. "|task-result:" .. id end
+local function int(value) return format("%.0f", value) end
+-- Anybody can write to our keys: what is not digits where digits belong is no record.
+local function isRecord(r)
+  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+    not string.find(sub(r, 6, 40), "%D")
+end
+local function isBare(r) return r and sub(r, 1, 1) == "{" end
+local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
+local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
+local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
+
+local function recordsOf(ids)
+  if #ids == 0 then return {} end
+  local keys = {}
+  for i = 1, #ids do keys[i] = recordKey(ids[i]) end
+  return call("MGET", unpack(keys))
+end
+
+local function newFence(atLeast)
+  local fence = us
+  if atLeast >= fence then fence = atLeast + 1 end
+  return format("%016.0f", fence)
+end
+
+local function ring(name)
+  local bell = place("bell", name)
+  if call("LLEN", bell) < 4 then
+    call("RPUSH", bell, "1")
+    call("PEXPIRE", bell, "60000")
+  end
+end
+
+local told = {}
+local function tellClient(client, id)
+  told[client] = (told[client] or "") .. #id .. ":" .. id
+end
+local function tell(id, r)
+  if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+  if sub(r, 4, 4) == "1" then
+    local joined = base .. "|task-joined:" .. id
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    call("DEL", joined)
+  end
+end
+local function sendTold()
+  for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
+end
+
+-- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
+-- minute at least, the time in which a caller in doubt may repeat its call.
+local function finish(id, r, state, owner, outcome)
+  local last = bodyEnd(r)
+  call("SET", recordKey(id), "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
+    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(30000, tonumber(sub(r, 70, 79)))))
+  tell(id, r)
+end
+
+-- A record lives at least two leases longer than its owner, whatever its deadline.
+local function outlive(id, r, lease)
+  local deadline = tonumber(sub(r, 57, 69))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
+    call("PEXPIRE", recordKey(id), int(2 * lease))
+  end
+end
+
+-- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
+local function guarded(work, ...)
+  local ok, answer = pcall(work, ...)
+  if ok then return answer end
+  return nil, type(answer) == "table" and answer.err or tostring(answer)
+end
+
+local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
+-- was written over it.
+local function refusal(r, fence, owner)
+  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
+  local header = sub(r, 2, 3)
+  if not isOwned(r, fence, owner) then return "l" .. header end
+  if sub(r, 2, 2) ~= "3" then return "k" .. header end
+end
+redis.call("DEL", KEYS[1])
+
+local CRASHES_MAX = 3
+local CRASHED = '!{"name":"TaskFailedError","message":"Cannot finish the task: its listeners died ' ..
+  (CRASHES_MAX + 1) .. ' times while they ran it"}'
+
+local function requeue(id, r, name, crashes, state)
+  if state == "2" then
+    call("LPUSH", place("queue", name), id)
+  else
+    call("ZADD", place("scheduled", name), int(ms + 1000 * 2 ^ (crashes - 2)), id)
+  end
+  call("SETRANGE", recordKey(id), "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
+end
+
+-- One running task whose lease is over: the owner is cleared on every way out.
+local function takeBack(id, r, name)
+  local crashes = sub(r, 9, 11) + 1
+  r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
+  if sub(r, 3, 3) == "1" then finish(id, r, "6", NO_OWNER)
+  elseif isLate(r) then finish(id, r, "7", NO_OWNER)
+  elseif crashes > CRASHES_MAX then
+    local head = string.match(sub(r, bodyEnd(r) + 1), "^[^\n]*") or ""
+    finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
+  elseif crashes == 1 then requeue(id, r, name, crashes, "2")
+  else requeue(id, r, name, crashes, "1") end
+end
+
+local function firstScore(key)
+  local first = call("ZRANGE", key, 0, 0, "WITHSCORES")
+  return first[2] and tonumber(first[2])
+end
+
+-- Takes back expired leases; returns when the next one ends, or nil.
+local function recover(name)
+  local key = place("lease", name)
+  local first = firstScore(key)
+  if not first or first > ms then return first end
+  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
+  local records = recordsOf(ids)
+  for i = #ids, 1, -1 do
+    local r = records[i]
+    if isRecord(r) and sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
+  end
+  call("ZREM", key, unpack(ids))
+  return firstScore(key)
+end
+
+-- Moves due tasks to the queue; returns when the next one is due, or nil.
+local function promote(name)
+  local key = place("scheduled", name)
+  local first = firstScore(key)
+  if not first or first > ms then return first end
+  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
+  local records = recordsOf(ids)
+  for i = 1, #ids do
+    local r = records[i]
+    if isRecord(r) and sub(r, 2, 2) == "1" and nameOf(r) == name then
+      if isLate(r) then finish(ids[i], r, "7", NO_OWNER)
+      else
+        call("RPUSH", place("queue", name), ids[i])
+        call("SETRANGE", recordKey(ids[i]), "1", "2" .. sub(r, 3, 11) .. now)
+      end
+    end
+  end
+  call("ZREM", key, unpack(ids))
+  return firstScore(key)
+end
+
+local function appear(listener, duration, first, last)
+  for i = first, last do
+    local key = place("listen", ARGV[i])
+    call("ZADD", key, int(ms + duration), listener)
+    call("ZREMRANGEBYSCORE", key, "-inf", int(ms))
+    local last = call("ZRANGE", key, -1, -1, "WITHSCORES")
+    if last[2] then call("PEXPIRE", key, int(last[2] - ms)) end
+  end
+end
+
+local owner, lease, presence, first = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 7 + ARGV[6]
+local ids, mine, answers = {}, {}, {}
+for i = first, #ARGV, 3 do
+  ids[#ids + 1] = ARGV[i]
+  mine[ARGV[i + 1]] = true
+end
+if presence > 0 then
+  appear(owner, presence, 7, first - 1)
+  local count = first - 7
+  local from = count > 0 and us % count or 0
+  for i = 1, math.min(count, 32) do mine[ARGV[7 + (from + i) % count]] = true end
+end
+local records = recordsOf(ids)
+for i = 1, #ids do
+  local at = first + (i - 1) * 3
+  local r = records[i]
+  local no = refusal(r, ARGV[at + 2], owner)
+  if not no then
+    guarded(call, "ZADD", place("lease", ARGV[at + 1]), int(ms + lease), ids[i])
+    outlive(ids[i], r, lease)
+  end
+  answers[i] = no or "a" .. sub(r, 2, 3)
+end
+local function tend(name)
+  recover(name)
+  promote(name)
+  if call("LLEN", place("queue", name)) > 0 then ring(name) end
+end
+for name in pairs(mine) do guarded(tend, name) end
+sendTold()
+return answers
