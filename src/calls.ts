@@ -13,6 +13,7 @@ import { digits } from "./record.ts";
 import { Remote } from "./remote.ts";
 import { RunError, unwrap } from "./run_error.ts";
 import { missingHandler, Runner } from "./runner.ts";
+import { Scope } from "./scope.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { settledWithin } from "./until.ts";
 
@@ -55,8 +56,14 @@ export class Calls {
     this.#remote = new Remote(context, this.#inbox, this.#runner);
   }
 
-  /** The result of a task. Rejects with the error of the task, of its limits, or of the connection. */
-  async call(request: CallRequest): Promise<unknown> {
+  /**
+   * The result of a task. Rejects with the error of the task, of its limits, or of the connection. Made in a handler,
+   * it has no more time than the handler has, and ends with it.
+   */
+  async call(asked: CallRequest): Promise<unknown> {
+    const outer = Scope.current();
+    const timeout = Math.min(asked.timeout, outer?.left ?? Infinity);
+    const request = { ...asked, timeout };
     const { id, policy, signal, once } = request;
     const submission = this.submit(request);
     const run: Run = { nonce: submission.nonce };
@@ -65,7 +72,7 @@ export class Calls {
     }
     try {
       const value = await within(
-        { id, deadline: submission.deadline, signal },
+        { id, deadline: submission.deadline, signal, outer, isOuterDeadline: timeout < asked.timeout },
         this.#context.settings.clock,
         (gone) => runByPolicy(policy, this.#places(submission, request, { run, gone })),
       );

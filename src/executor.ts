@@ -1,7 +1,8 @@
 /**
  * Runs one handler once and says how that ended. It knows no Redis: the same code runs a claimed task and a local one.
  *
- * 1. `execute` arms the deadline and the attempt's own limit, then calls the handler.
+ * 1. `execute` arms the deadline and the attempt's own limit, then calls the handler inside its scope (`scope.ts`),
+ *    so that what it asks for has no more time than it has itself.
  * 2. Whichever comes first ends the execution: the handler settles, or the signal aborts (a timer here, a lost lease,
  *    a cancel, a listener that stops). The reason of the abort decides the state.
  * 3. A handler that settles later is ignored; it cannot be killed, only told by `task.signal`.
@@ -19,6 +20,7 @@ import {
   TaskTimeoutError,
 } from "./errors.ts";
 import { toError } from "./remote_error.ts";
+import { Scope } from "./scope.ts";
 import type { RedisTask, TaskFn } from "./task.ts";
 
 /** How an execution ended. */
@@ -45,7 +47,7 @@ export interface ExecuteRequest {
 
 /** Calls the handler. Never rejects; settles as soon as the controller aborts, also when the handler never does. */
 export function execute(request: ExecuteRequest): Promise<Execution> {
-  const { controller } = request;
+  const { task, taskFn, controller } = request;
   return new Promise((resolve) => {
     const cancels: (() => void)[] = [];
     const end = (execution: Execution) => {
@@ -57,16 +59,25 @@ export function execute(request: ExecuteRequest): Promise<Execution> {
     controller.signal.addEventListener("abort", onAbort, { once: true });
     const expired = armLimits(request, cancels);
     if (controller.signal.aborted) return onAbort();
-    run(request.taskFn, request.task).then(
-      (value) => end({ state: "succeeded", value }),
-      (thrown) => end(executionOfThrow(thrown, expired())),
+    const scope = scopeOf(request);
+    const settle = (execution: Execution) => {
+      scope.close();
+      end(execution);
+    };
+    run(taskFn, task, scope).then(
+      (value) => settle({ state: "succeeded", value }),
+      (thrown) => settle(executionOfThrow(thrown, expired())),
     );
   });
 }
 
 /** A throw, a rejection and a foreign thenable all end in this promise. */
-function run(taskFn: TaskFn, task: RedisTask): Promise<unknown> {
-  return new Promise((resolve) => resolve((taskFn as TaskFn<unknown>)(task)));
+function run(taskFn: TaskFn, task: RedisTask, scope: Scope): Promise<unknown> {
+  return new Promise((resolve) => resolve(scope.run(() => (taskFn as TaskFn<unknown>)(task))));
+}
+
+function scopeOf({ task, controller, deadline = Infinity, attemptTimeout = Infinity, clock }: ExecuteRequest): Scope {
+  return new Scope(task.id, { clock, left: Math.min(deadline, attemptTimeout), signal: controller.signal });
 }
 
 /** Arms both timers; the answer tells whether the deadline has passed. */

@@ -72,7 +72,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "pure",
     files:
-      /^src\/(task|record|retry|retry_budget|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|until|run_error|queue_types)\.ts$/,
+      /^src\/(task|record|retry|retry_budget|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
     on: ["runtime"],
   },
   { name: "runtime", files: /^src\/runtime\//, on: [] },
