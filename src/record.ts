@@ -63,7 +63,7 @@ const KINDS: Readonly<Record<string, TaskKind>> = { e: "enqueued", a: "asked", l
 /** What a header says. */
 export interface TaskHeader {
   readonly state: TaskState | "deleted";
-  /** A cancel was asked for while it ran. */
+  /** A cancel was asked for while it ran; of a deleted task: it had been cancelled. */
   readonly cancelAsked: boolean;
   /** Others than the submitter wait for it. */
   readonly joined: boolean;

@@ -171,6 +171,19 @@ function testTake(open: OpenWorld): void {
     assert.equal((await store.enqueue(ask("a", { nonce: nonce(BOB) }))).verdict, "accepted");
   });
 
+  inWorld(open, "a tombstone says whether the task had been cancelled, not whether that was asked for", async (world) => {
+    const { store } = world;
+    for (const [n, state] of (["succeeded", "cancelled"] as const).entries()) {
+      const task = own(await claimed(world, state, n + 1));
+      await store.cancel({ id: state });
+      await (state === "succeeded" ? store.complete(task, "\n") : store.fail(task, { state, outcome: "\n" }));
+      await store.take({ ...ada, id: state });
+      await store.acknowledge({ ...ada, id: state });
+      const header = await store.readHeader(state);
+      assert.deepEqual([header?.state, header?.cancelAsked], ["deleted", state === "cancelled"]);
+    }
+  });
+
   inWorld(open, "what was taken is kept for a minute, for a reader whose answer was lost", async (world) => {
     await finished(world, "a", "succeeded");
     await world.store.take(ada);

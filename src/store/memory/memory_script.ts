@@ -146,9 +146,10 @@ export class Script {
     return record;
   }
 
-  /** Leaves only a header that says that the task was deleted on purpose. */
+  /** Leaves only a header that says that the task was deleted on purpose, and whether it had been cancelled. */
   bury(record: TaskRecord): void {
-    this.write({ ...record, state: "deleted", since: this.now, name: "", options: "", params: "", outcome: "" });
+    const rest = { state: "deleted", since: this.now, cancelAsked: record.state === "cancelled" } as const;
+    this.write({ ...record, ...rest, name: "", options: "", params: "", outcome: "" });
     this.world.delete(this.keys.joined(record.id));
   }
 
