@@ -1,9 +1,9 @@
 /**
- * Makes a fresh machine ready: the packages, the three runtimes and a redis-server. Plain JavaScript, since it runs
- * before anything is installed; `node tools/setup.mjs`, `deno run -A tools/setup.mjs` or `bun tools/setup.mjs`.
+ * Makes a fresh machine ready: the packages, the three runtimes, a redis-server and redis-py. Plain JavaScript, since
+ * it runs before anything is installed; `node tools/setup.mjs`, `deno run -A tools/setup.mjs` or `bun tools/setup.mjs`.
  *
  * It looks first and installs only what is missing, so that it costs a fraction of a second once all is there.
- * A redis-server that cannot be had is said, and is no failure: the demo then uses the memory store.
+ * A redis-server or a redis-py that cannot be had is said, and is no failure: the demo then uses the memory store.
  * `--no-runtimes` leaves out tools/ and Node 22 (for people who have Deno or Bun and want only that).
  */
 import { spawnSync } from "node:child_process";
@@ -14,6 +14,8 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TOOLS = join(ROOT, "tools");
+/** Debian's own, for which apt-get installs packages; another may stand first on PATH. */
+const python = () => existsSync("/usr/bin/python3") ? "/usr/bin/python3" : "python3";
 const NODE_22 = join(TOOLS, "node22");
 
 /** Is every package of the folder's lock file installed in its locked version? Packages for other platforms do not count. */
@@ -83,17 +85,33 @@ function installNode22() {
   if (!answers(node)) say(`there is no Node 22 for ${process.platform} ${process.arch} on npm: its tests do not run`);
 }
 
-function installRedis() {
-  if (answers("redis-server")) return;
-  say("no redis-server here, installing it with apt-get …");
+/** What apt-get installs where it is missing: how that is told, and what goes without it. */
+const SYSTEM = [
+  {
+    name: "redis-server",
+    isHere: () => answers("redis-server"),
+    without: "the demo uses the memory store, and the tests that need Redis will fail",
+  },
+  {
+    name: "python3-redis",
+    isHere: () => answers(python(), ["-c", "import redis"]),
+    without: "the tests of other languages will fail; install redis-py for Python 3 (`import redis` must work)",
+  },
+];
+
+function installSystem() {
+  const missing = SYSTEM.filter(({ isHere }) => !isHere());
+  if (missing.length === 0) return;
+  const names = missing.map(({ name }) => name);
+  say(`no ${names.join(" and no ")} here, installing with apt-get …`);
   const root = typeof process.getuid === "function" && process.getuid() === 0;
   const apt = (...args) => root ? run("apt-get", args) : run("sudo", ["-n", "apt-get", ...args]);
-  // Only the program is wanted: whether the package could start a service of its own is not asked.
+  // Only the programs are wanted: whether a package could start a service of its own is not asked.
   process.env.DEBIAN_FRONTEND = "noninteractive";
   apt("update", "-qq");
-  apt("install", "-y", "-qq", "--no-install-recommends", "redis-server");
-  if (!answers("redis-server")) {
-    say("redis-server could not be installed: the demo uses the memory store, the tests that need Redis will fail");
+  for (const { name, isHere, without } of missing) {
+    apt("install", "-y", "-qq", "--no-install-recommends", name);
+    if (!isHere()) say(`${name} could not be installed: ${without}`);
   }
 }
 
@@ -106,7 +124,7 @@ function main(args) {
   const withRuntimes = !args.includes("--no-runtimes");
   const ready = installPackages() && (!withRuntimes || installRuntimes());
   if (withRuntimes) installNode22();
-  installRedis();
+  installSystem();
   if (!ready) process.exitCode = 1;
 }
 
