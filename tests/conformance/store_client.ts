@@ -171,7 +171,7 @@ function testTake(open: OpenWorld): void {
     assert.equal((await store.enqueue(ask("a", { nonce: nonce(BOB) }))).verdict, "accepted");
   });
 
-  inWorld(open, "a tombstone says whether the task had been cancelled, not whether that was asked for", async (world) => {
+  inWorld(open, "a tombstone says whether the task had been cancelled", async (world) => {
     const { store } = world;
     for (const [n, state] of (["succeeded", "cancelled"] as const).entries()) {
       const task = own(await claimed(world, state, n + 1));
