@@ -1,6 +1,6 @@
 /**
  * Everything that must hold beside the tests: `deno task ok`. Runs all checks, says which did not pass, exits with 1.
- * Needs no network. `--fix` formats first.
+ * Needs no network. `--fix` formats and writes docs/lua first.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -22,6 +22,7 @@ const CHECKS = {
   "publish": ["publish", "--dry-run", "--allow-dirty"],
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
+  "scripts": ["run", "-A", "tools/sync_lua.ts", "--check"],
 };
 
 function passes([name, args]) {
@@ -37,6 +38,9 @@ function passes([name, args]) {
   return status === 0;
 }
 
-if (process.argv.includes("--fix")) passes(["formatted", ["fmt"]]);
+if (process.argv.includes("--fix")) {
+  passes(["formatted", ["fmt"]]);
+  passes(["scripts written", ["run", "-A", "tools/sync_lua.ts"]]);
+}
 const results = Object.entries(CHECKS).map(passes);
 process.exitCode = results.every(Boolean) ? 0 : 1;
