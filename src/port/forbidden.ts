@@ -13,13 +13,14 @@ const ADVICE =
   "role, and `ACL LOG` on the server names what was refused";
 
 /** Whether this is Redis' answer to what its user may not do. */
-export function isForbidden(error: unknown): error is Error {
+export function isForbidden(error: unknown): boolean {
   return error instanceof Error && FORBIDDEN.test(error.message);
 }
 
 /** The error for such an answer: its code is always `NOPERM`. */
-export function forbiddenError(error: Error): RedisReplyError {
-  if (error.message.endsWith(ADVICE)) return error as RedisReplyError;
-  const text = error.message.replace(/^-?(?:NOPERM|ERR) /, "").replace(/[\s.]+$/, "");
+export function forbiddenError(error: unknown): RedisReplyError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof RedisReplyError && message.endsWith(ADVICE)) return error;
+  const text = message.replace(/^-?(?:NOPERM|ERR) /, "").replace(/[\s.]+$/, "");
   return new RedisReplyError(`NOPERM Redis refuses it: ${text}. ${ADVICE}`);
 }
