@@ -49,7 +49,7 @@ export type { BlockingConnection, Command, RedisPort, RedisReplyError, Reply, Su
 export { RedisTaskQueue } from "./src/queue.ts";
 export type { FnOf, ParamsOf, ResultOf } from "./src/queue_types.ts";
 export type { Random } from "./src/random.ts";
-export { jsonSerializer, type Serializer } from "./src/serializer.ts";
+export { type JsonSerializer, jsonSerializer, type Serializer, type ValueContext } from "./src/serializer.ts";
 export { MemoryRedis } from "./src/store/memory/memory_redis.ts";
 export type { RedisConnection } from "./src/store/open.ts";
 export type { IfExists } from "./src/store/store.ts";

@@ -14,9 +14,10 @@
  *
  * @module
  */
+import { readParams, resultBody, whenReadable } from "./attempt_values.ts";
 import type { Clock } from "./clock.ts";
 import { LeaseLostError, TaskCancelledError, TaskFailedError } from "./errors.ts";
-import { execute, type Execution } from "./executor.ts";
+import { execute, type ExecuteRequest, type Execution } from "./executor.ts";
 import type { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
@@ -25,10 +26,11 @@ import { type Random, systemRandom } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { encodeError, toError } from "./remote_error.ts";
 import { repeat } from "./repeat.ts";
-import { decodeValue, encodeValue, refuseLarge, type Serializer } from "./serializer.ts";
-import { readForeign } from "./store/foreign.ts";
+import { isLater } from "./now_or_later.ts";
+import type { Codecs } from "./serializer.ts";
 import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
 import { RedisTask, type TaskFn } from "./task.ts";
+import type { Unreadable } from "./unreadable.ts";
 
 /** The default of `attemptTimeout` for a task without a deadline: 30 minutes. */
 export const ATTEMPT_TIMEOUT = 1_800_000;
@@ -36,16 +38,14 @@ export const ATTEMPT_TIMEOUT = 1_800_000;
 const REPEAT_FOR = 30_000;
 
 /** What all attempts of one owner share. */
-export interface AttemptContext {
+export interface AttemptContext extends Codecs {
   readonly store: Store;
   /** Listener or client id. */
   readonly owner: string;
   readonly clock: Clock;
   readonly leases: Leases;
-  /** All that params may have been written with. */
-  readonly serializers: ReadonlyMap<string, Serializer>;
-  /** The one that results are written with. */
-  readonly serializer: Serializer;
+  /** Says what of a task cannot be read here, and how long it is left to others. */
+  readonly unreadable: Unreadable;
   handlerOf(name: string): TaskFn | undefined;
   /** Milliseconds an attempt may take. @default 30 minutes for a task without a deadline, else what is left until it */
   readonly attemptTimeout?: number;
@@ -75,6 +75,8 @@ export interface Attempt {
 interface Ending {
   readonly execution: Execution;
   readonly body: string;
+  /** Given back unstarted: milliseconds for which it is left to others. */
+  readonly delay?: number;
 }
 
 /**
@@ -105,32 +107,68 @@ interface Run {
 
 async function runAttempt(run: Run): Promise<Ending> {
   const { record, context, controller, progress, claimedAt } = run;
+  const unreadable = context.unreadable.find(record, context.serializers);
+  if (unreadable !== null) {
+    progress.end();
+    return { execution: { state: "abandoned", reason: unreadable.error }, body: "", delay: unreadable.delay };
+  }
+  const { clock } = context;
+  const left = record.deadline === 0 ? Infinity : record.deadline - record.since - clock.monotonic() + claimedAt;
+  const attemptTimeout = context.attemptTimeout ?? (left === Infinity ? ATTEMPT_TIMEOUT : Infinity);
+  const limits: Limits = { controller, clock, deadline: left, attemptTimeout, from: clock.monotonic() };
   let execution: Execution;
   try {
     const taskFn = context.handlerOf(record.name);
     if (taskFn === undefined) {
       throw new TaskFailedError(`Cannot run task ${record.id}: this listener has no handler for "${record.name}"`);
     }
-    const left = record.deadline === 0
-      ? Infinity
-      : record.deadline - record.since - context.clock.monotonic() + claimedAt;
-    const task = taskOf(run, left);
-    const attemptTimeout = context.attemptTimeout ?? (left === Infinity ? ATTEMPT_TIMEOUT : Infinity);
-    execution = await execute({ task, taskFn, controller, deadline: left, attemptTimeout, clock: context.clock });
+    const params = readParams(record, context);
+    const task = taskOf(run, left, params);
+    execution = await execute({ ...limits, task, taskFn: isLater(params) ? whenReadable(params, taskFn) : taskFn });
+    progress.end();
+    if (execution.state !== "succeeded") return failure(execution);
+    const body = resultBody(record, context, execution.value);
+    return isLater(body) ? await bodyWithin(limits, { execution, body, task }) : { execution, body };
   } catch (thrown) {
-    execution = { state: "failed", error: toError(thrown) };
+    progress.end();
+    return failure({ state: "failed", error: toError(thrown) });
   }
-  progress.end();
-  return endingOf(record, context, execution);
+}
+
+/** What an attempt may take, and since when (monotonic). */
+interface Limits extends Omit<ExecuteRequest, "task" | "taskFn"> {
+  readonly deadline: number;
+  readonly attemptTimeout: number;
+  readonly from: number;
+}
+
+function failure(execution: Exclude<Execution, { state: "succeeded" }>): Ending {
+  return { execution, body: execution.state === "abandoned" ? "" : `!${encodeError(execution.error)}` };
+}
+
+/** A codec that needs time has what is left of the attempt's; it keeps its slot and hears cancels as the handler did. */
+async function bodyWithin(
+  limits: Limits,
+  { execution, body, task }: {
+    readonly execution: Execution;
+    readonly body: Promise<string>;
+    readonly task: RedisTask;
+  },
+): Promise<Ending> {
+  const took = limits.clock.monotonic() - limits.from;
+  const deadline = limits.deadline - took;
+  const attemptTimeout = limits.attemptTimeout - took;
+  const encoded = await execute({ ...limits, deadline, attemptTimeout, task, taskFn: () => body });
+  return encoded.state === "succeeded" ? { execution, body: encoded.value as string } : failure(encoded);
 }
 
 /** The task as the handler sees it. */
-function taskOf({ record, context, controller, progress }: Run, left: number): RedisTask {
+function taskOf({ record, context, controller, progress }: Run, left: number, params: unknown): RedisTask {
   const { clock } = context;
   return new RedisTask({
     id: record.id,
     name: record.name,
-    params: paramsOf(record, context),
+    params: isLater(params) ? undefined : params,
     expiry: clock.now() + left,
     state: "running",
     fence: Number(record.fence),
@@ -141,13 +179,8 @@ function taskOf({ record, context, controller, progress }: Run, left: number): R
     signal: controller.signal,
     now: () => clock.now(),
     report: (latest) => progress.report(latest),
-    save: ({ result }) => progress.save(result === undefined ? "" : resultBody(record, context, result)),
+    save: async ({ result }) => progress.save(result === undefined ? "" : await resultBody(record, context, result)),
   });
-}
-
-function paramsOf(record: TaskRecord, { serializers }: AttemptContext): unknown {
-  if (record.kind === "foreign") return readForeign(record.params, `task ${record.id}`).params;
-  return decodeValue(serializers, record.params, `the params of task ${record.id}`);
 }
 
 function progressOf(record: TaskRecord): Progress | null {
@@ -158,25 +191,6 @@ function progressOf(record: TaskRecord): Progress | null {
   }
 }
 
-/** Turns an execution into what is stored; a result that has no stored form is a failure. */
-function endingOf(record: TaskRecord, context: AttemptContext, execution: Execution): Ending {
-  if (execution.state === "abandoned") return { execution, body: "" };
-  if (execution.state !== "succeeded") return { execution, body: `!${encodeError(execution.error)}` };
-  try {
-    return { execution, body: resultBody(record, context, execution.value) };
-  } catch (thrown) {
-    const error = toError(thrown);
-    return { execution: { state: "failed", error }, body: `!${encodeError(error)}` };
-  }
-}
-
-function resultBody(record: TaskRecord, context: AttemptContext, value: unknown): string {
-  const what = `the result of task ${record.id}`;
-  const body = encodeValue(context.serializer, value, what);
-  refuseLarge(body, what, context.resultLimit);
-  return body;
-}
-
 interface Write {
   readonly ownership: Ownership;
   readonly context: AttemptContext;
@@ -185,9 +199,10 @@ interface Write {
 }
 
 /** Sends the outcome, unless there is none; then lets the lease go. */
-async function writeEnding(write: Write, { execution, body }: Ending): Promise<OwnerAnswer | null> {
+async function writeEnding(write: Write, { execution, body, delay }: Ending): Promise<OwnerAnswer | null> {
   const { ownership, context } = write;
   try {
+    if (delay !== undefined) return await giveBack(write, delay);
     if (execution.state === "abandoned") return logLoss(write, execution.reason);
     const wait = context.leases.fresh(ownership) ?? context.hold?.();
     if (wait !== undefined) await wait;
@@ -209,6 +224,12 @@ async function writeEnding(write: Write, { execution, body }: Ending): Promise<O
   } finally {
     context.leases.remove(ownership);
   }
+}
+
+/** Leaves a task that cannot be read here to others: its attempt does not count. */
+function giveBack(write: Write, delay: number): Promise<OwnerAnswer> {
+  const { ownership, context } = write;
+  return repeatWrite(write, async () => (await context.store.release([ownership], delay))[0]!);
 }
 
 /** Lost leases are what wears a listener out: whoever runs it should see them. Tasks given back at a stop are not lost. */

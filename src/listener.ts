@@ -26,6 +26,7 @@ import type { TaskRecord } from "./record.ts";
 import { repeat } from "./repeat.ts";
 import { Slots } from "./slots.ts";
 import type { Ownership } from "./store/store.ts";
+import { Unreadable } from "./unreadable.ts";
 import { settledWithin, untilAborted } from "./until.ts";
 
 /** Names one listener may have (protocol rule 7). */
@@ -34,7 +35,8 @@ export const NAMES_MAX = 256;
 export const STOP_BOUND = 2_000;
 
 /** What a {@linkcode Listener} needs; durations in milliseconds. */
-export interface ListenerContext extends Omit<AttemptContext, "owner" | "leases" | "hold" | "closed" | "random"> {
+export interface ListenerContext
+  extends Omit<AttemptContext, "owner" | "leases" | "unreadable" | "hold" | "closed" | "random"> {
   /** 1 to 256 names. */
   readonly names: readonly string[];
   /** Tasks run at a time. */
@@ -95,6 +97,7 @@ export class Listener {
       ...context,
       owner: this.id,
       leases: this.#leases,
+      unreadable: new Unreadable({ log: this.#log, interval, random }),
       hold: () => this.#loop.hold(),
       closed: this.#closed.signal,
     };

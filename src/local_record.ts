@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isLater, type NowOrLater } from "./now_or_later.ts";
 import { toError } from "./remote_error.ts";
 import type { PutRequest } from "./store/store.ts";
 import { type ClientContext, putOf, type Submission } from "./submission.ts";
@@ -13,7 +14,7 @@ import type { RedisTask } from "./task.ts";
 export class LocalRecord {
   readonly #submission: Submission;
   readonly #context: ClientContext;
-  #next: PutRequest | null = null;
+  #next: NowOrLater<PutRequest> | null = null;
   #writing: Promise<void> | null = null;
   #refused = false;
   #explained = false;
@@ -33,6 +34,8 @@ export class LocalRecord {
     } catch (error) {
       return this.#explain(error);
     }
+    // A later state may take its place before it is looked at.
+    if (isLater(this.#next)) this.#next.catch(() => {});
     this.#writing ??= this.#drain();
   }
 
@@ -47,7 +50,7 @@ export class LocalRecord {
       const put = this.#next;
       this.#next = null;
       try {
-        const { verdict } = await this.#context.store.put(put);
+        const { verdict } = await this.#context.store.put(isLater(put) ? await put : put);
         if (verdict === "conflict") this.#refuse(new Error("another run of the same id is there"));
       } catch (error) {
         this.#explain(error);

@@ -11,7 +11,7 @@ import { consoleLog, type Log, safeLog } from "./log.ts";
 import { TaskExecutePolicy } from "./policy.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { byteLength } from "./record.ts";
-import { jsonSerializer, type Serializer } from "./serializer.ts";
+import { isSerializerName, jsonSerializer, type Serializer } from "./serializer.ts";
 import type { IfExists } from "./store/store.ts";
 import type { TaskFns } from "./task.ts";
 
@@ -239,7 +239,7 @@ function checkTaskFn(taskFn: TaskFns | undefined): TaskFns | undefined {
 }
 
 function checkSerializer(serializer: Serializer): Serializer {
-  if (typeof serializer?.name === "string" && /^[a-z0-9._/+]{1,32}$/.test(serializer.name)) return serializer;
+  if (isSerializerName(serializer?.name)) return serializer;
   throw new TypeError(
     `Cannot use a serializer named ${show(serializer?.name)}: a name is 1 to 32 of a-z 0-9 . _ / +`,
   );

@@ -11,6 +11,7 @@
 import { Calls } from "./calls.ts";
 import { keysOf } from "./keys.ts";
 import { Listener } from "./listener.ts";
+import { isLater } from "./now_or_later.ts";
 import {
   checkDuration,
   checkEnqueue,
@@ -127,10 +128,11 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     const { timeout = Infinity, resultTtl, delay = 0, ifExists = "join" } = options;
     const submission = this.#calls.submit({ id, name, params, timeout, resultTtl });
     const encoded = encodeParams(submission, this.#settings);
-    const rest = { kind: "enqueued", params: encoded, delay, ifExists } as const;
+    const text = isLater(encoded) ? await encoded : encoded;
+    const rest = { kind: "enqueued", params: text, delay, ifExists } as const;
     const answer = await this.#store.enqueue(requestOf(submission, this.#settings.clock, rest));
     if (answer.verdict === "ended" || answer.verdict === "owned") {
-      return this.#desk.show(answer.record) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
+      return await this.#desk.show(answer.record) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
     }
     if (answer.verdict !== "accepted" && answer.verdict !== "joined") throw refusalOf(submission, answer);
     const task = this.#desk.build<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>(id, name, params, timeout);
@@ -165,7 +167,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
 
   /**
    * The task of an id as it is now, or null. `once`: an ended one is deleted, and no other reader gets it; one that
-   * has not ended, or that others have joined, stays. Throws `SerializationError` when it cannot be read.
+   * has not ended, or that others have joined, stays. Throws `SerializationError` when it cannot be read; params of a
+   * serializer that this queue lacks throw it only when they are asked for.
    */
   async getTask(id: string, options: { readonly once?: boolean } = {}): Promise<RedisTask | null> {
     this.#check(id);

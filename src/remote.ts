@@ -22,6 +22,7 @@ import {
 } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
 import { whenAborted } from "./limits.ts";
+import { andThen, isLater } from "./now_or_later.ts";
 import type { RemoteMode } from "./policy.ts";
 import { isForbidden } from "./port/forbidden.ts";
 import type { TaskRecord } from "./record.ts";
@@ -66,7 +67,9 @@ export class Remote {
   /** Does one task through the queue: its result. Rejects with a `RunError`. */
   async ask(submission: Submission, mode: AskMode, gone: AbortSignal): Promise<unknown> {
     const { store, client: owner, settings } = this.#context;
-    const params = encodeParams(submission, settings);
+    const encoded = encodeParams(submission, settings);
+    const params = isLater(encoded) ? await encoded : encoded;
+    gone.throwIfAborted();
     const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
     const waiter = this.#inbox.expect(submission.id);
     whenAborted(gone, () => waiter.close());
@@ -136,7 +139,7 @@ export class Remote {
   }
 
   #read(record: TaskRecord): unknown {
-    return valueOf(answerOf(record, this.#context.settings));
+    return andThen(answerOf(record, this.#context.settings), valueOf);
   }
 
   /** The submitter has gone: nobody needs the task, unless others have joined. Its deadline needs no cancel. */

@@ -12,6 +12,7 @@
  * @module
  */
 import * as errors from "./errors.ts";
+import { isPolluting, refuseMember } from "./pollution.ts";
 
 /** Characters kept of a message, of a stack, and of all own fields together. */
 const TEXT_MAX = 8_192;
@@ -68,7 +69,7 @@ export function encodeError(error: unknown): string {
  */
 export function decodeError(text: string): Error {
   try {
-    const node: unknown = JSON.parse(text.startsWith("!") ? text.slice(1) : text, refuseProto);
+    const node: unknown = JSON.parse(text.startsWith("!") ? text.slice(1) : text, refuseMember);
     if (typeof node === "object" && node !== null) return build(node as WireError, CAUSE_DEPTH);
     throw new TypeError("it is no object");
   } catch (cause) {
@@ -119,7 +120,7 @@ function plainText(value: unknown): string | undefined {
     JSON.stringify(value, function (this: Record<string, unknown>, key, inner: unknown) {
       nodes += 1;
       if (nodes > NODES_MAX || !isPlain(this[key])) throw new TypeError("not plain");
-      return key === "__proto__" ? undefined : inner;
+      return isPolluting(key, inner) ? undefined : inner;
     })
   );
 }
@@ -153,11 +154,6 @@ function stackOf(name: string, message: string, stack: string): string {
 
 function hide(error: Error, key: string, value: unknown): void {
   Object.defineProperty(error, key, { value, enumerable: false, writable: true, configurable: true });
-}
-
-function refuseProto(key: string, value: unknown): unknown {
-  if (key === "__proto__") throw new TypeError('the key "__proto__" is refused');
-  return value;
 }
 
 function isError(value: unknown): value is Error {

@@ -22,6 +22,7 @@ import { RunError } from "./run_error.ts";
 import type { OwnerAnswer, Ownership } from "./store/store.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { handlerFor, RedisTask, type TaskFn } from "./task.ts";
+import { Unreadable } from "./unreadable.ts";
 import { settledWithin } from "./until.ts";
 
 /** A caller that has its result does not wait longer than this, in milliseconds, for Redis to keep it. */
@@ -43,6 +44,7 @@ export class Runner {
   readonly #context: ClientContext;
   readonly #leases: Leases;
   readonly #watch: CancelWatch;
+  readonly #unreadable: Unreadable;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
   /** The ids of what runs in no queue. */
@@ -52,9 +54,10 @@ export class Runner {
 
   /** Runs nothing yet. */
   constructor(context: ClientContext) {
-    const { store, client: owner, settings: { lease, clock, random } } = context;
+    const { store, client: owner, settings: { lease, clock, random, log, interval } } = context;
     this.#context = context;
     this.#leases = new Leases({ store, owner, lease, clock });
+    this.#unreadable = new Unreadable({ log, interval, random });
     const onIds = (ids: readonly string[]) => this.cancelled(ids);
     const onGap = () => void this.#leases.renewNow();
     this.#watch = new CancelWatch({ store, owner, clock, random, onIds, onGap });
@@ -190,6 +193,7 @@ export class Runner {
       owner: client,
       clock,
       leases: this.#leases,
+      unreadable: this.#unreadable,
       serializer,
       serializers,
       handlerOf: (name) => this.handlerOf(name),

@@ -5,11 +5,21 @@
  */
 import type { Clock } from "./clock.ts";
 import { TaskCancelledError, TaskFailedError, TaskTimeoutError } from "./errors.ts";
+import { andThen, type NowOrLater } from "./now_or_later.ts";
 import type { QueueSettings } from "./options.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
 import type { TaskKind, TaskRecord } from "./record.ts";
 import { decodeError, encodeError } from "./remote_error.ts";
-import { decodeValue, encodeValue, refuseLarge, type Serializer } from "./serializer.ts";
+import {
+  type Codecs,
+  decodeValue,
+  encodeValue,
+  isSerializerName,
+  nameValue,
+  refuseLarge,
+  serializerOf,
+  type ValueContext,
+} from "./serializer.ts";
 import { readForeignParams } from "./store/foreign.ts";
 import type { EnqueueRequest, IfExists, PutRequest, Store } from "./store/store.ts";
 import { RedisTask } from "./task.ts";
@@ -36,12 +46,6 @@ export interface ClientContext {
   readonly settings: QueueSettings;
 }
 
-/** The codecs of a queue. */
-export interface Codecs {
-  readonly serializer: Serializer;
-  readonly serializers: ReadonlyMap<string, Serializer>;
-}
-
 /** How a task ended, as its caller sees it. */
 export type Answer =
   | { readonly state: "succeeded"; readonly value: unknown }
@@ -55,12 +59,19 @@ export function timeLeft(submission: Submission, clock: Clock): number {
   throw new TaskTimeoutError(`Cannot send task ${submission.id}: its timeout is over`);
 }
 
-/** Writes params. Throws `SerializationError`, and `RangeError` over 1 MiB. */
-export function encodeParams(submission: { readonly id: string; readonly params: unknown }, codecs: Codecs): string {
-  const what = `the params of task ${submission.id}`;
-  const text = encodeValue(codecs.serializer, submission.params, what);
-  refuseLarge(text, what);
-  return text;
+/** Writes params. Throws, or rejects with, `SerializationError`, and `RangeError` over 1 MiB. */
+export function encodeParams(
+  { id, name, params }: { readonly id: string; readonly name: string; readonly params: unknown },
+  codecs: Codecs,
+): NowOrLater<string> {
+  return encodeBounded(params, { id, name, part: "params" }, codecs);
+}
+
+function encodeBounded(value: unknown, context: ValueContext, codecs: Codecs): NowOrLater<string> {
+  return andThen(encodeValue(codecs, value, context), (text) => {
+    refuseLarge(text, nameValue(context));
+    return text;
+  });
 }
 
 /** The request that enqueues a submission; its `timeout` is what is left now. */
@@ -85,37 +96,49 @@ export function putOf(
   submission: Submission,
   task: RedisTask,
   context: { readonly kind: TaskKind; readonly codecs: Codecs; readonly clock: Clock; readonly owner: string },
-): PutRequest {
+): NowOrLater<PutRequest> {
   const { kind, codecs, clock, owner } = context;
   const { id, name, nonce, resultTtl } = submission;
-  const left = submission.deadline - clock.monotonic();
-  return {
-    id,
-    name,
-    nonce,
-    kind,
-    state: task.state,
-    owner,
-    timeout: left === Infinity ? 0 : Math.max(1, Math.ceil(left)),
-    resultTtl,
-    options: "",
-    params: encodeParams(task, codecs),
-    outcome: encodeOutcome({ progress: progressOf(task), body: bodyOf(task, codecs) }),
-  };
+  const rest = { id, name, nonce, kind, state: task.state, owner, resultTtl, options: "" };
+  const progress = progressOf(task);
+  const encodedBody = bodyOf(task, codecs);
+  return andThen(encodeParams(task, codecs), (params) =>
+    andThen(encodedBody, (body) => {
+      const left = submission.deadline - clock.monotonic();
+      const timeout = left === Infinity ? 0 : Math.max(1, Math.ceil(left));
+      return { ...rest, timeout, params, outcome: encodeOutcome({ progress, body }) };
+    }));
 }
 
-/** The task of a record, for `getTask`. Throws `SerializationError` when its params or result cannot be read. */
+/**
+ * The task of a record, for `getTask`. Throws, or rejects with, `SerializationError` when it cannot be read. Params of
+ * a serializer that is not known here throw only when they are asked for: where the task is can be told without them.
+ */
 export function taskOf(
   record: TaskRecord,
   context: { readonly codecs: Codecs; readonly clock: Clock; save(task: RedisTask): Promise<void> },
-): RedisTask {
-  const { codecs, clock, save } = context;
-  const { progress } = decodeOutcome(record.outcome);
+): NowOrLater<RedisTask> {
+  const { codecs } = context;
   const answer = hasEnded(record) ? answerOf(record, codecs) : storedAnswer(record, codecs);
+  return andThen(answer, (answered) => {
+    if (isForeign(record, codecs)) {
+      return withoutParams(builtTask(record, context, answered, undefined), codecs, record);
+    }
+    return andThen(paramsOf(record, codecs), (params) => builtTask(record, context, answered, params));
+  });
+}
+
+function builtTask(
+  record: TaskRecord,
+  { clock, save }: { readonly clock: Clock; save(task: RedisTask): Promise<void> },
+  answer: Answer | null,
+  params: unknown,
+): RedisTask {
+  const { progress } = decodeOutcome(record.outcome);
   return new RedisTask({
     id: record.id,
     name: record.name,
-    params: paramsOf(record, codecs),
+    params,
     expiry: record.deadline || Infinity,
     ...(answer?.state === "succeeded" ? { result: answer.value } : {}),
     ...(answer !== null && answer.state !== "succeeded" ? { error: answer.error } : {}),
@@ -130,14 +153,27 @@ export function taskOf(
   });
 }
 
-/** What an ended record says to whoever waits for it. Throws `SerializationError` when its result cannot be read. */
-export function answerOf(record: TaskRecord, codecs: Codecs): Answer {
+/** Were the params written with a serializer that is not known here? */
+function isForeign(record: TaskRecord, { serializers }: Codecs): boolean {
+  const name = serializerOf(record.params);
+  return !isBare(record) && isSerializerName(name) && !serializers.has(name);
+}
+
+function withoutParams(task: RedisTask, codecs: Codecs, record: TaskRecord): RedisTask {
+  const get = () => paramsOf(record, codecs);
+  return Object.defineProperty(task, "params", { get, enumerable: true, configurable: true });
+}
+
+/** What an ended record says to whoever waits for it. Throws, or rejects with, `SerializationError` when its result cannot be read. */
+export function answerOf(record: TaskRecord, codecs: Codecs): NowOrLater<Answer> {
   const { body } = decodeOutcome(record.outcome);
-  const { id, state } = record;
-  if (state === "succeeded") {
-    if (body === "") return { state, value: undefined };
-    return { state, value: decodeValue(codecs.serializers, body, `the result of task ${id}`) };
-  }
+  const { id, name, state } = record;
+  if (state !== "succeeded") return errorOf(record, body);
+  if (body === "") return { state, value: undefined };
+  return andThen(decodeValue(codecs, body, { id, name, part: "result" }), (value) => ({ state, value }));
+}
+
+function errorOf({ id, state }: TaskRecord, body: string): Answer {
   const error = body.startsWith("!") ? decodeError(body.slice(1)) : null;
   if (state === "cancelled") {
     const own = error instanceof TaskCancelledError ? error : null;
@@ -153,14 +189,17 @@ export function answerOf(record: TaskRecord, codecs: Codecs): Answer {
 
 /** The params of a record: what the submitter wrote, or the bare JSON task of another program. */
 function paramsOf(record: TaskRecord, codecs: Codecs): unknown {
-  if (record.kind !== "foreign" || !record.params.startsWith("{")) {
-    return decodeValue(codecs.serializers, record.params, `the params of task ${record.id}`);
-  }
-  return readForeignParams(record.params, `task ${record.id}`);
+  const { id, name } = record;
+  if (isBare(record)) return readForeignParams(record.params, `task ${id}`);
+  return decodeValue(codecs, record.params, { id, name, part: "params" });
+}
+
+function isBare({ kind, params }: TaskRecord): boolean {
+  return kind === "foreign" && params.startsWith("{");
 }
 
 /** A task that has not ended may carry an outcome all the same: `setTask` stores what it is given. */
-function storedAnswer(record: TaskRecord, codecs: Codecs): Answer | null {
+function storedAnswer(record: TaskRecord, codecs: Codecs): NowOrLater<Answer | null> {
   const { body } = decodeOutcome(record.outcome);
   if (body === "") return null;
   return answerOf({ ...record, state: body.startsWith("!") ? "failed" : "succeeded" }, codecs);
@@ -171,8 +210,9 @@ function progressOf(task: RedisTask): Progress | null {
   return current === null || total === null || updatedAt === null ? null : { current, total, updatedAt };
 }
 
-function bodyOf(task: RedisTask, codecs: Codecs): string {
+function bodyOf(task: RedisTask, codecs: Codecs): NowOrLater<string> {
   if (task.error !== undefined) return `!${encodeError(task.error)}`;
   if (task.result === undefined && task.state !== "succeeded") return "";
-  return encodeValue(codecs.serializer, task.result, `the result of task ${task.id}`);
+  const { id, name, result } = task;
+  return encodeBounded(result, { id, name, part: "result" }, codecs);
 }

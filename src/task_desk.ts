@@ -7,6 +7,7 @@
  */
 import type { Calls } from "./calls.ts";
 import { TaskConflictError, type TaskState } from "./errors.ts";
+import type { NowOrLater } from "./now_or_later.ts";
 import { checkDuration } from "./options.ts";
 import type { TaskRecord } from "./record.ts";
 import { type ClientContext, putOf, taskOf } from "./submission.ts";
@@ -33,7 +34,7 @@ export class TaskDesk {
   }
 
   /** The task of a record. */
-  show(record: TaskRecord): RedisTask {
+  show(record: TaskRecord): NowOrLater<RedisTask> {
     const { settings } = this.#context;
     return taskOf(record, { codecs: settings, clock: settings.clock, save: (task) => this.set(task) });
   }
@@ -43,7 +44,7 @@ export class TaskDesk {
     const { store, client: reader } = this.#context;
     const record = once ? await store.take({ id, reader }) : await store.read(id);
     if (record === null) return null;
-    const task = this.show(record);
+    const task = await this.show(record);
     if (once && hasEnded(record)) await store.acknowledge({ id, reader });
     return task;
   }
@@ -69,7 +70,7 @@ export class TaskDesk {
     this.#stored.set(task, submission.nonce);
     task.state = state;
     const context = { kind: "enqueued", codecs: settings, clock: settings.clock, owner } as const;
-    const answer = await store.put(putOf(submission, task, context));
+    const answer = await store.put(await putOf(submission, task, context));
     if (answer.verdict === "written") return;
     throw new TaskConflictError(
       `Cannot store task ${id}: another run of the same id is ${answer.state}; use another id`,

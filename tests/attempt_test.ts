@@ -12,6 +12,7 @@ import { decodeError } from "../src/remote_error.ts";
 import { jsonSerializer } from "../src/serializer.ts";
 import type { EnqueueRequest } from "../src/store/store.ts";
 import { handlerFor, type RedisTask, type TaskFns } from "../src/task.ts";
+import { Unreadable } from "../src/unreadable.ts";
 import { deferred, enqueue, never, openMemory, withVerbs } from "./support/listening.ts";
 import { within } from "./support/wait.ts";
 
@@ -42,6 +43,7 @@ describe("startAttempt", () => {
     const context = {
       ...{ store, owner, clock: systemClock, leases, serializer: jsonSerializer, log: () => {} },
       serializers: new Map([["json", jsonSerializer]]),
+      unreadable: new Unreadable({ log: () => {}, interval: 5_000 }),
       handlerOf: (name: string) => handlerFor(taskFn, name),
       ...change,
     };
@@ -78,7 +80,7 @@ describe("startAttempt", () => {
     cycle.self = cycle;
     const cases: [string, TaskFns, Partial<EnqueueRequest & AttemptContext>, RegExp][] = [
       ["no-handler", {}, {}, /no handler for "work"/],
-      ["no-codec", () => 1, { params: "cbor=x" }, /no serializer named "cbor"/],
+      ["no-value", () => 1, { params: "CBOR" }, /no serializer named "CBOR"/],
       ["bad-json", () => 1, { params: "json={" }, /Cannot read the params/],
       ["cycle", () => cycle, {}, /Cannot serialize the result of task cycle/],
       ["large", () => "x".repeat(100), { resultLimit: 64 }, /107 bytes are more than the limit of 64/],

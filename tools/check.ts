@@ -42,7 +42,8 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "listener",
-    files: /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|leases|progress_writer|inbox|waiter)\.ts$/,
+    files:
+      /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
@@ -72,9 +73,10 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "pure",
     files:
-      /^src\/(task|record|retry|retry_budget|errors|keys|serializer|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
+      /^src\/(task|record|retry|retry_budget|errors|keys|serializer|json_loss|pollution|now_or_later|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
     on: ["runtime"],
   },
+  { name: "serializers", files: /^src\/serializers\//, on: ["pure"] },
   { name: "runtime", files: /^src\/runtime\//, on: [] },
 ];
 

@@ -9,7 +9,6 @@ import { ConnectionLostError } from "../errors.ts";
 import { keysOf } from "../keys.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
-import type { RedisTask } from "../task.ts";
 import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
 import { CliError, EXIT, exitCodeHelp } from "./exit_codes.ts";
 import { parseName } from "./parse.ts";
@@ -48,16 +47,17 @@ export const cancelCommand: Command<CliContext> = buildCommand<QueueFlags, [stri
 
 async function get(this: CliContext, flags: QueueFlags, id: string): Promise<void> {
   await withQueue(this, flags, {}, async (queue, redis) => {
-    let task: RedisTask | null;
+    let shown: Record<string, unknown> | null;
     try {
-      task = await queue.getTask(id);
+      const task = await queue.getTask(id);
+      shown = task && plainTask(task);
     } catch (error) {
       if (error instanceof ConnectionLostError) throw error;
       await showRest(this, openStore(redis, keysOf(flags.prefix, flags.suffix), systemClock), id);
       throw unreadable(id, error);
     }
-    if (task === null) throw unknownId(id, flags);
-    this.output.result(plainTask(task), `task ${id}`);
+    if (shown === null) throw unknownId(id, flags);
+    this.output.result(shown, `task ${id}`);
   });
 }
 

@@ -6,7 +6,7 @@
 import process from "node:process";
 import pc from "picocolors";
 import type { LogEntry } from "../log.ts";
-import { encodeValue, jsonSerializer } from "../serializer.ts";
+import { cannot, jsonSerializer } from "../serializer.ts";
 import { CliError } from "./exit_codes.ts";
 import { Redactor } from "./redact.ts";
 
@@ -31,8 +31,11 @@ export class Output {
    * @throws {SerializationError} naming `what` when JSON has no form for it.
    */
   result(value: unknown, what: string): void {
-    const text = encodeValue(jsonSerializer, value, what).slice(jsonSerializer.name.length + 1);
-    process.stdout.write(`${text || "null"}\n`);
+    try {
+      process.stdout.write(`${value === undefined ? "null" : jsonSerializer.serialize(value)}\n`);
+    } catch (cause) {
+      throw cannot(`serialize ${what}`, jsonSerializer.name, cause);
+    }
   }
 
   /** Writes text that is no result (help, the demo's story) to standard output. */

@@ -40,15 +40,16 @@ export function plainRecord(record: TaskRecord): Record<string, unknown> {
   const ended = readable({ ...bare, outcome: record.outcome });
   const asked = readable({ ...record, outcome: "" });
   return {
-    ...plainTask(ended ?? taskOf(bare, CONTEXT)),
+    ...(ended ?? readable(bare)),
     ...(ended === undefined ? { result: rawResult(record), error: undefined } : {}),
     params: asked === undefined ? record.params : asked.params,
   };
 }
 
-function readable(record: TaskRecord): RedisTask | undefined {
+/** JSON answers at once; what it cannot read throws here, or when its params are looked at. */
+function readable(record: TaskRecord): Record<string, unknown> | undefined {
   try {
-    return taskOf(record, CONTEXT);
+    return plainTask(taskOf(record, CONTEXT) as RedisTask);
   } catch {
     return undefined; // Why, the queue has said already.
   }

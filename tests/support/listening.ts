@@ -9,7 +9,7 @@ import { keysOf } from "../../src/keys.ts";
 import { Listener, type ListenerContext } from "../../src/listener.ts";
 import { systemRandom } from "../../src/random.ts";
 import type { TaskRecord } from "../../src/record.ts";
-import { encodeValue, jsonSerializer } from "../../src/serializer.ts";
+import { jsonSerializer } from "../../src/serializer.ts";
 import { MemoryRedis } from "../../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import type { EnqueueRequest, Store } from "../../src/store/store.ts";
@@ -52,7 +52,7 @@ export async function enqueue(
     delay: 0,
     maxAttempts: 1,
     options: "",
-    params: encodeValue(jsonSerializer, params, "params"),
+    params: `json=${jsonSerializer.serialize(params)}`,
     ifExists: "join",
     ...change,
   });
