@@ -69,7 +69,8 @@ export function redact(url: string): string {
 
 function tryUrl(text: string): URL | undefined {
   try {
-    return new URL(text);
+    // WHATWG's URLs have no login without a host, other clients' URLs of sockets do: unix://:password@/run/redis.sock.
+    return new URL(text.replace(/^((?:redis\+)?unix:\/\/[^/]*@)\//i, "$1localhost/"));
   } catch {
     return undefined; // The error of the platform carries the whole text, password included: it is dropped.
   }
