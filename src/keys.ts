@@ -15,6 +15,9 @@ export interface Keys {
   queue(name: string): string;
   scheduled(name: string): string;
   lease(name: string): string;
+  dead(name: string): string;
+  done(name: string): string;
+  stats(name: string): string;
   bell(name: string): string;
   listen(name: string): string;
   listener(listener: string): string;
@@ -34,6 +37,9 @@ export function keysOf(prefix: string, suffix: string): Keys {
     queue: (name) => `${base}|task-queue|${name}`,
     scheduled: (name) => `${base}|task-scheduled|${name}`,
     lease: (name) => `${base}|task-lease|${name}`,
+    dead: (name) => `${base}|task-dead|${name}`,
+    done: (name) => `${base}|task-done|${name}`,
+    stats: (name) => `${base}|task-stats|${name}`,
     bell: (name) => `${base}|task-bell|${name}`,
     listen: (name) => `${base}|task-listen|${name}`,
     listener: (listener) => `${base}|task-listener|${listener}`,

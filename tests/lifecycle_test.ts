@@ -60,11 +60,14 @@ describe("the life of a task in Redis", () => {
     owner: record.owner,
     fence: record.fence,
   });
-  /** The keyspace with the record decoded and what only wakes or replays left out, so that a step shows what it moved. */
+  /** The keyspace with records decoded to states and the ended to ids, without what only wakes, replays or counts: a step shows what it moved. */
   const places = async (): Promise<Keyspace> => {
     const found = await keyspace(port);
     delete found[keys.bell("resize")];
     delete found[keys.listener(LISTENER)];
+    delete found[keys.stats("resize")];
+    const done = found[keys.done("resize")] as string[] | undefined;
+    if (done) found[keys.done("resize")] = done.map((element) => element.slice(47));
     const record = found[keys.record("t1")];
     if (typeof record === "string") found[keys.record("t1")] = decodeRecord("t1", record).state;
     return found;
@@ -72,6 +75,7 @@ describe("the life of a task in Redis", () => {
   const hint = { [keys.queue("resize")]: ["t1"] };
   const lease = { [keys.lease("resize")]: ["t1"] };
   const due = { [keys.scheduled("resize")]: ["t1"] };
+  const done = { [keys.done("resize")]: ["t1"] };
   const state = (text: string) => ({ [keys.record("t1")]: text });
 
   it("queued → running → succeeded → gone", async () => {
@@ -97,7 +101,10 @@ describe("the life of a task in Redis", () => {
     assert.equal((await store.read("t1"))!.params, 'json={"width":3}', "params are never rewritten");
 
     await store.complete(own(task!), '{"progress":[2,2,4]}\njson="done"');
-    assert.deepEqual(await places(), state("succeeded"));
+    assert.deepEqual(await places(), { ...state("succeeded"), ...done });
+    const element = `${START}` + "0000040000" + "00000168" + task!.fence + "t1";
+    assert.deepEqual((await keyspace(port))[keys.done("resize")], [element]);
+    assert.deepEqual((await keyspace(port))[keys.stats("resize")], ["doneBytes", "168"]);
     const life = await lifeOf(port, keys.record("t1"));
     assert.ok(life > 39_000 && life <= 40_000, `resultTtl, not ${life}`);
 
@@ -106,7 +113,7 @@ describe("the life of a task in Redis", () => {
     assert.equal(await store.read("t1"), null);
     assert.equal((await store.readHeader("t1"))!.state, "deleted", "a tombstone stays for a late copy of the enqueue");
     assert.equal((await store.enqueue(REQUEST)).verdict, "deleted");
-    assert.deepEqual(await places(), state("deleted"));
+    assert.deepEqual(await places(), { ...state("deleted"), ...done });
   });
 
   it("scheduled → queued → running → scheduled (retry) → running → failed", async () => {
@@ -126,7 +133,7 @@ describe("the life of a task in Redis", () => {
     assert.equal(second!.attempt, 2);
     assert.ok(second!.fence > first!.fence);
     await store.fail(own(second!), { state: "failed", outcome: '\n!{"name":"Error","message":"no"}' });
-    assert.deepEqual(await places(), state("failed"));
+    assert.deepEqual(await places(), { ...state("failed"), ...done });
   });
 
   it("running → queued (release): the attempt is not counted", async () => {
@@ -175,14 +182,29 @@ describe("the life of a task in Redis", () => {
   it("queued → cancelled and queued → expired leave only the ended record, once the dead hint is met", async () => {
     await store.enqueue(REQUEST);
     assert.equal((await store.cancel({ id: "t1" })).verdict, "cancelled");
-    assert.deepEqual(await places(), { ...state("cancelled"), ...hint });
+    assert.deepEqual(await places(), { ...state("cancelled"), ...hint, ...done });
     await claim(1);
-    assert.deepEqual(await places(), state("cancelled"));
+    assert.deepEqual(await places(), { ...state("cancelled"), ...done });
 
     await store.enqueue({ ...REQUEST, nonce: `${CLIENT}00000002` });
     now += 60_000;
     assert.deepEqual((await claim(2)).tasks, []);
-    assert.deepEqual(await places(), state("expired"));
+    assert.deepEqual(await places(), { ...state("expired"), ...done });
+  });
+
+  it("an enqueued task that failed for good is a dead letter, with a life of its own", async () => {
+    await store.enqueue({ ...REQUEST, kind: "enqueued" });
+    const [task] = (await claim(1)).tasks;
+    await store.fail(own(task!), { state: "failed", outcome: "\n!{}" });
+    const dead = { [keys.dead("resize")]: ["t1"] };
+    assert.deepEqual(await places(), { ...state("failed"), ...dead });
+    const month = 30 * 24 * 60 * 60_000;
+    for (const key of [keys.record("t1"), keys.dead("resize")]) {
+      const life = await lifeOf(port, key);
+      assert.ok(life > month - 1_000 && life <= month, `${key} lives for ${life} ms`);
+    }
+    await store.enqueue({ ...REQUEST, kind: "enqueued", nonce: `${CLIENT}00000002` });
+    assert.deepEqual(await places(), { ...state("queued"), ...hint });
   });
 
   it("queued → running by the caller (withdraw): the hint is dead and a claim drops it", async () => {

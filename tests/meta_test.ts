@@ -26,7 +26,8 @@ function keysUnder(page: string, heading: string): string[] {
 function builtKeys(): string[] {
   const keys = keysOf("<prefix>", "<suffix>");
   const built = [keys.none, keys.record("<id>"), keys.joined("<id>"), keys.inbox("<client>")];
-  for (const build of [keys.queue, keys.scheduled, keys.lease, keys.bell, keys.listen]) built.push(build("<name>"));
+  const ofName = [keys.queue, keys.scheduled, keys.lease, keys.dead, keys.done, keys.stats, keys.bell, keys.listen];
+  for (const build of ofName) built.push(build("<name>"));
   built.push(keys.listener("<listener>"), keys.control("<owner>"));
   return built.map((key) => key.replace(keys.base, "base")).sort();
 }

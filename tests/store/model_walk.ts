@@ -12,6 +12,7 @@ import assert from "node:assert/strict";
 import { type Keys, keysOf } from "../../src/keys.ts";
 import type { RedisPort, Reply } from "../../src/port/redis.ts";
 import type { TaskRecord } from "../../src/record.ts";
+import type { Bounds } from "../../src/store/ended.ts";
 import { MemoryRedis } from "../../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
@@ -23,6 +24,8 @@ import { hearMemory, type RedisMessages } from "./model_messages.ts";
 
 /** The keys of every walk. */
 export const KEYS: Keys = keysOf("model", "q");
+/** So small that walks reach them. */
+const BOUNDS: Bounds = { deadMax: 2, deadTtl: 100_000, doneBytes: 600 };
 /** Milliseconds by which life times may differ: what the machine takes for a walk. */
 const LIFE_SLACK = 5_000;
 
@@ -34,6 +37,7 @@ for i, key in ipairs(keys) do
   if type == "string" then value = { redis.call("GET", key) }
   elseif type == "list" then value = redis.call("LRANGE", key, 0, -1)
   elseif type == "set" then value = redis.call("SMEMBERS", key)
+  elseif type == "hash" then value = redis.call("HGETALL", key)
   else value = redis.call("ZRANGE", key, 0, -1, "WITHSCORES") end
   all[i] = { key, type, value, redis.call("PTTL", key) }
 end
@@ -60,8 +64,8 @@ type Keyspace = Map<string, { value: unknown; left: number | null }>;
 export async function walk(port: RedisPort, messages: RedisMessages, commands: readonly Command[]): Promise<void> {
   const world = new MemoryRedis();
   const clock = new FakeClock(Date.now());
-  const memory = new MemoryStore(world, KEYS, clock);
-  const redis = new RedisStore(port, KEYS, { time: () => clock.now() });
+  const memory = new MemoryStore(world, KEYS, clock, BOUNDS);
+  const redis = new RedisStore(port, KEYS, { time: () => clock.now(), bounds: BOUNDS });
   const told = await hearMemory(memory, KEYS);
   const seen: Seen = { nonces: [], owned: [], sequences: new Map(), counter: 0 };
   await send(port, "FLUSHALL");

@@ -5,7 +5,8 @@
  */
 import { NO_FENCE, type TaskRecord } from "../../record.ts";
 import type { CancelAnswer, CancelRequest, PutAnswer, PutRequest, TakeRequest } from "../store.ts";
-import { isEnded, isLive, type Script } from "./memory_script.ts";
+import { isEnded, isLive } from "./memory_record.ts";
+import type { Script } from "./memory_script.ts";
 
 /** Ends what waits; asks the owner of what runs. */
 export function cancel(script: Script, request: CancelRequest): CancelAnswer {
@@ -27,13 +28,18 @@ export function cancel(script: Script, request: CancelRequest): CancelAnswer {
 /** Writes the record of a task that lives outside the queues, never over a live one of another run. */
 export function put(script: Script, request: PutRequest): PutAnswer {
   const found = script.record(request.id);
-  // Its reader stands in it already.
-  if (found?.taken && found.nonce === request.nonce && found.state === request.state) {
+  // Its reader stands in it already; and a dead letter is evidence, which is not rewritten.
+  const isFixed = found !== null && (found.taken || script.ended.isDeadLetter(found));
+  if (isFixed && found.nonce === request.nonce && found.state === request.state) {
     return { verdict: "written", state: found.state };
   }
   if (found && stands(found, request)) return { verdict: "conflict", state: found.state };
   const record = script.write(putRecord(script, request, found));
-  if (isEnded(record.state)) script.tell(record);
+  if (found) script.ended.leaveDead(found);
+  if (isEnded(record.state)) {
+    script.ended.note(record);
+    script.tell(record);
+  }
   return { verdict: "written", state: record.state };
 }
 
@@ -85,7 +91,8 @@ export function take(script: Script, { id, reader, nonce }: TakeRequest): TaskRe
   if (nonce !== undefined && record.nonce !== nonce) return null;
   if (record.taken) return record.owner === reader ? record : null;
   if (!isEnded(record.state) || record.joined) return record;
-  return script.write({ ...record, taken: true, owner: reader });
+  const taken = { ...record, taken: true, owner: reader };
+  return script.ended.isDeadLetter(record) ? script.rewrite(taken) : script.write(taken);
 }
 
 /** Deletes what this reader took. */

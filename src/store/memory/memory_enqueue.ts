@@ -7,7 +7,8 @@ import { NO_FENCE, NO_OWNER, type TaskRecord } from "../../record.ts";
 import type { TaskState } from "../../errors.ts";
 import type { EnqueueAnswer, EnqueueRequest, IfExists } from "../store.ts";
 import { recoverOne, trim } from "./memory_recovery.ts";
-import { clientOf, isEnded, isLive, type Script } from "./memory_script.ts";
+import { isEnded, isLive } from "./memory_record.ts";
+import { clientOf, type Script } from "./memory_script.ts";
 
 /** A new task (1) and two more dead hints than it adds. */
 const TRIMMED = 3;
@@ -62,6 +63,7 @@ function start(script: Script, request: EnqueueRequest, found: TaskRecord | null
   if (found?.state === "running") script.world.publish(script.keys.control(found.owner), [found.id]);
   script.world.delete(script.keys.joined(request.id));
   if (found && found.name !== request.name) script.removePlaces(found);
+  if (found) script.ended.leaveDead(found);
   return enter(script, request, newRecord(script, request, found?.fence ?? NO_FENCE));
 }
 

@@ -17,27 +17,25 @@ const FOREIGN_NONCE = "foreign     00000000";
 /** Takes back the tasks of a name whose leases have ended. */
 export function recover(script: Script, name: string): void {
   const leases = script.world.sorted(script.keys.lease(name));
-  const first: TaskRecord[] = [];
-  for (const id of dueBy(leases, script.now)) {
+  // From the last to the first, as each goes to the head of its queue.
+  for (const id of dueBy(leases, script.now).reverse()) {
     const record = script.record(id);
-    if (record?.state !== "running" || record.name !== name) {
-      leases.delete(id);
-      continue;
-    }
-    const lost = { ...record, owner: NO_OWNER, crashes: record.crashes + 1 };
-    if (isFirstLoss(script, lost)) first.push(lost);
-    else giveUpOrWait(script, lost);
+    if (record?.state === "running" && record.name === name) takeBack(script, record);
+    else leases.delete(id);
   }
-  for (const lost of first.reverse()) script.queue(lost, "head");
+}
+
+/** One whose lease is over: the owner is cleared on every way out. */
+function takeBack(script: Script, record: TaskRecord): TaskRecord {
+  const lost = { ...record, owner: NO_OWNER, crashes: record.crashes + 1 };
+  return isFirstLoss(script, lost) ? script.queue(lost, "head") : giveUpOrWait(script, lost);
 }
 
 /** Takes back one running task if its lease is over; the record as it is then. */
 export function recoverOne(script: Script, record: TaskRecord): TaskRecord {
   const end = script.world.sorted(script.keys.lease(record.name)).get(record.id);
   if (record.state !== "running" || end === undefined || end > script.now) return record;
-  const lost = { ...record, owner: NO_OWNER, crashes: record.crashes + 1 };
-  if (isFirstLoss(script, lost)) return script.queue(lost, "head");
-  return giveUpOrWait(script, lost);
+  return takeBack(script, record);
 }
 
 /** A task lost for the first time goes back to the head of its queue: most crashes are not its fault. */

@@ -1,7 +1,7 @@
 /**
  * The world of the memory store: as much of a Redis server as the protocol needs, in one process.
  *
- * It holds strings, lists, sorted sets and sets under the key names of `keys.ts`, forgets what has expired, carries
+ * It holds strings, lists, sorted sets, counters and sets under the key names of `keys.ts`, forgets what has expired, carries
  * messages and wakes those who wait for a bell. It keeps no time of its own: each store that uses it brings its clock
  * along, so that a simulation moves time without touching the world.
  *
@@ -124,19 +124,29 @@ export class MemoryRedis {
   }
 
   /**
-   * The list under a key, to be changed in place; an absent one is made.
+   * The list under a key, to be changed in place; an absent one is made. `now` is needed for one that may expire.
    * @internal
    */
-  list(key: string): string[] {
+  list(key: string, now: number = -Infinity): string[] {
+    this.#find(key, now);
     return this.#collection(key, Array.isArray, () => []);
   }
 
   /**
-   * The sorted set under a key, to be changed in place; an absent one is made.
+   * The sorted set under a key, to be changed in place; an absent one is made. `now` is needed for one that may expire.
    * @internal
    */
-  sorted(key: string): Map<string, number> {
+  sorted(key: string, now: number = -Infinity): Map<string, number> {
+    this.#find(key, now);
     return this.#collection(key, (value) => value instanceof Map, () => new Map<string, number>());
+  }
+
+  /**
+   * The counters under a key, to be changed in place; absent ones are made. They stand where a server has a hash.
+   * @internal
+   */
+  counters(key: string, now: number): Map<string, number> {
+    return this.sorted(key, now);
   }
 
   /**
@@ -211,7 +221,7 @@ export class MemoryRedis {
 
   /**
    * The whole keyspace by key name, for comparing it with a Redis server and for a curious eye: strings as they are,
-   * lists as arrays, sorted sets as `[member, score]` by score, sets as sorted arrays. Empty ones and, when `now` is
+   * lists as arrays, sorted sets as `[member, score]` by score, counters alike, sets as sorted arrays. Empty ones and, when `now` is
    * given, expired ones are left out.
    */
   dump(now: number = -Infinity): Record<string, unknown> {

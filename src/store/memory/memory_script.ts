@@ -10,17 +10,10 @@
  */
 import type { TaskState } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
-import {
-  decodeRecord,
-  digits,
-  encodeRecord,
-  NO_FENCE,
-  NO_OWNER,
-  RECORD_VERSION,
-  type TaskHeader,
-  type TaskRecord,
-} from "../../record.ts";
-import { bareRecord } from "../foreign.ts";
+import { digits, encodeRecord, NO_FENCE, NO_OWNER, type TaskHeader, type TaskRecord } from "../../record.ts";
+import { type boundsOf, ENDED_LIFE_MIN } from "../ended.ts";
+import { EndedTasks, isLetter } from "./memory_ended.ts";
+import { findRecord, isEnded, unreadable } from "./memory_record.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
 
 /** A loop of a script takes at most so many steps (protocol rule 7). */
@@ -34,20 +27,8 @@ export const CRASHES_MAX = 3;
 
 /** Of a tombstone, and of what a `once` reader took and never acknowledged. */
 const GONE_LIFE = 60_000;
-/** No end is forgotten sooner: so long a caller in doubt may repeat its call. */
-const RESULT_LIFE_MIN = 30_000;
 /** Of a task after its deadline: whoever waits for it has long learned that it came too late. */
 const LATE_LIFE = 300_000;
-
-/** Is this the state of a task that waits or runs? */
-export function isLive(state: TaskHeader["state"]): boolean {
-  return state === "scheduled" || state === "queued" || state === "running";
-}
-
-/** Is this the state of a task that is over? */
-export function isEnded(state: TaskHeader["state"]): boolean {
-  return state === "succeeded" || state === "failed" || state === "cancelled" || state === "expired";
-}
 
 /** The client that waits for a nonce: its inbox is named by it. */
 export function clientOf(nonce: string): string {
@@ -60,20 +41,26 @@ export class Script {
   readonly keys: Keys;
   /** Epoch milliseconds: one instant for the whole run. */
   readonly now: number;
+  /** What is kept of the tasks that end in this run, and of those before. */
+  readonly ended: EndedTasks;
 
   /** Begins a run. */
-  constructor(world: MemoryRedis, keys: Keys, now: number) {
+  constructor(world: MemoryRedis, keys: Keys, now: number, bounds: ReturnType<typeof boundsOf>) {
     this.world = world;
     this.keys = keys;
     this.now = Math.floor(now);
+    this.ended = new EndedTasks(world, keys, this.now, bounds);
     world.sweep(this.now);
   }
 
   /** The record of an id, tombstones included, or null. A bare JSON task reads as queued under the name "". */
   record(id: string): TaskRecord | null {
-    const text = this.world.get(this.keys.record(id), this.now);
-    if (text === null) return null;
-    return text.startsWith(RECORD_VERSION) ? decodeRecord(id, text) : bareRecord(id, text);
+    return findRecord(this.world, this.keys, id, this.now);
+  }
+
+  /** Does something stand there that this version cannot read? */
+  unreadable(id: string): "broken" | "newer" | null {
+    return unreadable(this.world, this.keys, id, this.now);
   }
 
   /** Is the deadline over? */
@@ -123,7 +110,14 @@ export class Script {
 
   /** Ends a task and tells those who wait for it. */
   end(record: TaskRecord, state: TaskState, outcome: string = record.outcome): TaskRecord {
-    const ended = this.#move({ ...record, outcome }, state);
+    const ended = { ...record, outcome, state, since: this.now };
+    if (isLetter(ended)) {
+      this.ended.enterDead(ended.id, ended.name);
+      this.write(ended, this.now + this.ended.deadTtl);
+    } else {
+      this.ended.note(this.write(ended));
+    }
+    this.removePlaces(ended);
     this.tell(ended);
     return ended;
   }
@@ -133,9 +127,9 @@ export class Script {
     return this.end({ ...record, owner: NO_OWNER }, state);
   }
 
-  /** Writes a record as it is, with the life time of its state. */
-  write(record: TaskRecord): TaskRecord {
-    this.world.set(this.keys.record(record.id), encodeRecord(record), this.#expiryOf(record));
+  /** Writes a record as it is, with the life time of its state unless told otherwise. */
+  write(record: TaskRecord, expiresAt: number | undefined = this.#expiryOf(record)): TaskRecord {
+    this.world.set(this.keys.record(record.id), encodeRecord(record), expiresAt);
     return record;
   }
 
@@ -151,6 +145,7 @@ export class Script {
     const rest = { state: "deleted", since: this.now, cancelAsked: record.state === "cancelled" } as const;
     this.write({ ...record, ...rest, name: "", options: "", params: "", outcome: "" });
     this.world.delete(this.keys.joined(record.id));
+    this.ended.leaveDead(record);
   }
 
   /** Removes what says that the task runs or is due. Hints in the list stay: to search them is not worth it. */
@@ -189,10 +184,9 @@ export class Script {
     return false;
   }
 
-  /** New place (by the caller), then the record, the old places last: protocol rule 2. Only an end changes the life time. */
+  /** New place (by the caller), then the record, the old places last: protocol rule 2. */
   #move(record: TaskRecord, state: TaskState): TaskRecord {
-    const changed = { ...record, state, since: this.now };
-    const moved = isLive(state) ? this.rewrite(changed) : this.write(changed);
+    const moved = this.rewrite({ ...record, state, since: this.now });
     this.removePlaces(moved, state);
     return moved;
   }
@@ -200,7 +194,7 @@ export class Script {
   /** Expiry only collects garbage: the deadline in the header decides what may still start. */
   #expiryOf({ state, kind, taken, deadline, resultTtl }: TaskRecord): number | undefined {
     if (taken || state === "deleted") return this.now + GONE_LIFE;
-    if (isEnded(state)) return this.now + Math.max(RESULT_LIFE_MIN, resultTtl);
+    if (isEnded(state)) return this.now + Math.max(ENDED_LIFE_MIN, resultTtl);
     if (deadline > 0) return state === "stored" ? deadline : Math.max(deadline, this.now) + LATE_LIFE;
     // Nobody looks after what is in no queue, so it goes by itself.
     return state === "stored" || kind === "local" ? this.now + Math.max(1, resultTtl) : undefined;

@@ -153,6 +153,9 @@ export class MemoryStore implements Store {
     if (this.#world.closed) {
       throw new ConnectionLostError("Cannot reach the memory store: it was closed", { sent: false });
     }
-    return verb(new Script(this.#world, this.#keys, this.#clock.now()));
+    const script = new Script(this.#world, this.#keys, this.#clock.now(), this.#bounds);
+    const answer = verb(script);
+    script.ended.keepBounds();
+    return answer;
   }
 }

@@ -87,7 +87,8 @@ if r then
   if isMine and not mayRewrite(r, old) then return { "c", old } end
   if not isMine and not (old == "0" or old == "8" or (old >= "4" and kind == "l")) then return { "c", old } end
   fence = isMine and sub(r, 25, 40) or newFence(tonumber(sub(r, 25, 40)))
-  if isMine and sub(r, 5, 5) == "1" then return { "w", old } end -- Its reader stands in it already.
+  -- Its reader stands in it already; and a dead letter is evidence, which is not rewritten.
+  if isMine and (sub(r, 5, 5) == "1" or isDeadLetter(id, r)) then return { "w", old } end
   if isMine then flags = sub(r, 3, 5) end
 end
 local ttl = tonumber(ARGV[9])
@@ -98,14 +99,19 @@ local deadline = timeout > 0 and format("%013.0f", ms + timeout) or "00000000000
 local new = "1" .. state .. flags .. (state == "0" and "000" or "001") .. "000" .. now .. fence .. owner .. kind .. "001" ..
   deadline .. ARGV[9] .. nonce .. ARGV[10] .. ARGV[11]
 call("SET", recordKey(id), new, "PX", int(math.max(1, ttl)))
-if state >= "4" then tell(id, new) end
+if r then leaveDead(id, r) end
+if state >= "4" then
+  noteEnded(id, new)
+  tell(id, new)
+end
 sendTold()
 return { "w", state }`,
 );
 
 /**
  * ARGV: 3 id, 4 reader (12 characters), 5 nonce or empty for any run. Returns the record or false.
- * A taken record is kept for a minute, so that a reader whose answer was lost may take it again.
+ * A taken record is kept for a minute, so that a reader whose answer was lost may take it again; a dead letter stays
+ * as long as its entry, until it is acknowledged.
  */
 export const takeScript: Script = defineScript(
   "take",
@@ -120,7 +126,7 @@ if state < "4" or sub(r, 4, 4) == "1" then return r end
 if sub(r, 5, 5) == "1" then return sub(r, 41, 52) == reader and r end
 call("SETRANGE", recordKey(id), 4, "1")
 call("SETRANGE", recordKey(id), 40, reader)
-call("PEXPIRE", recordKey(id), 60000)
+if not isDeadLetter(id, r) then call("PEXPIRE", recordKey(id), 60000) end
 return sub(r, 1, 4) .. "1" .. sub(r, 6, 40) .. reader .. sub(r, 53)`,
 );
 
@@ -133,6 +139,7 @@ local r = call("GET", recordKey(id))
 if isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 2, 2) ~= "8" and sub(r, 41, 52) == reader then
   local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
   call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
+  leaveDead(id, r)
 end
 return 1`,
 );

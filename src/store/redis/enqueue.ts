@@ -42,12 +42,13 @@ local function enter(task, state)
 end
 
 local function leaveOld(task, old)
-  if not old or sub(old, 1, 1) ~= "1" then return end
+  if not isRecord(old) then return end
   local state, name = sub(old, 2, 2), nameOf(old)
   if state < "4" then tell(task.id, old) end
   if state == "3" then call("PUBLISH", base .. "|control|" .. sub(old, 41, 52), #task.id .. ":" .. task.id) end
   if state == "3" and (name ~= task.name or task.state ~= "3") then call("ZREM", place("lease", name), task.id) end
   if state == "1" and (name ~= task.name or task.state ~= "1") then call("ZREM", place("scheduled", name), task.id) end
+  leaveDead(task.id, old)
 end
 
 local function start(task, old)

@@ -12,7 +12,7 @@
  * @module
  */
 import type { BatchScript } from "../../port/coalescer.ts";
-import { BOUNDS } from "../ended.ts";
+import { BOUNDS_LUA, ENDED } from "./ended.ts";
 
 /**
  * Offsets are `HEADER_FIELDS` of `record.ts` plus one: Lua counts from 1. Digits have a fixed width and are compared
@@ -22,7 +22,7 @@ const PRELUDE = String.raw`
 local base = ARGV[1]
 local call, sub, format = redis.call, string.sub, string.format
 local NO_OWNER = "------------"
-local DEAD_MAX, DEAD_TTL, DONE_BYTES = ${BOUNDS.deadMax}, ${BOUNDS.deadTtl}, ${BOUNDS.doneBytes}
+${BOUNDS_LUA}
 local us
 if ARGV[2] ~= "" then
   local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
@@ -49,6 +49,13 @@ local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
 local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
 
+-- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
+local function guarded(work, ...)
+  local ok, answer = pcall(work, ...)
+  if ok then return answer end
+  return nil, type(answer) == "table" and answer.err or tostring(answer)
+end
+
 local function recordsOf(ids)
   if #ids == 0 then return {} end
   local keys = {}
@@ -70,6 +77,7 @@ local function ring(name)
   end
 end
 
+${ENDED}
 local told = {}
 local function tellClient(client, id)
   told[client] = (told[client] or "") .. #id .. ":" .. id
@@ -83,15 +91,21 @@ local function tell(id, r)
   end
 end
 local function sendTold()
+  keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
 
 -- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
--- minute at least, the time in which a caller in doubt may repeat its call.
+-- minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays as long as its entry.
 local function finish(id, r, state, owner, outcome)
   local last = bodyEnd(r)
-  call("SET", recordKey(id), "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
-    sub(r, 53, last) .. (outcome or sub(r, last + 1)), "PX", int(math.max(30000, tonumber(sub(r, 70, 79)))))
+  local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
+    sub(r, 53, last) .. (outcome or sub(r, last + 1))
+  local life = DEAD_TTL
+  if isLetter(new) then enterDead(id, nameOf(r))
+  else life = tonumber(sub(r, 70, 79)) end
+  call("SET", recordKey(id), new, "PX", int(math.max(LIFE_MIN, life)))
+  if not isLetter(new) then noteEnded(id, new) end
   tell(id, r)
 end
 
@@ -101,13 +115,6 @@ local function outlive(id, r, lease)
   if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
     call("PEXPIRE", recordKey(id), int(2 * lease))
   end
-end
-
--- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
-local function guarded(work, ...)
-  local ok, answer = pcall(work, ...)
-  if ok then return answer end
-  return nil, type(answer) == "table" and answer.err or tostring(answer)
 end
 
 local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end

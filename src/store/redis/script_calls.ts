@@ -132,7 +132,8 @@ async function translate(reply: Promise<Reply>): Promise<Reply> {
 /** A server's error as it is thrown: one that says "not now" is a lost connection. */
 export function errorOf(text: string): Error {
   const error = new RedisReplyError(text);
+  const { code, message } = error;
   if (isForbidden(error)) return forbiddenError(error);
-  if (!UNAVAILABLE.has(error.code)) return error;
-  return new ConnectionLostError(`Redis cannot work now: ${error.message}`, { sent: false, cause: error });
+  if (!UNAVAILABLE.has(code)) return error;
+  return new ConnectionLostError(`Redis cannot work now: ${message}`, { sent: false, cause: error });
 }
