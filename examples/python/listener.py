@@ -15,7 +15,7 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())  # The task in work is finished first.
     again = redis.retry.Retry(redis.backoff.ConstantBackoff(1), 60)  # The same words sent twice do no harm.
     client = redis.Redis.from_url(url, retry=again, retry_on_error=[redis.ConnectionError, redis.TimeoutError])
-    scripts = {file.stem: client.register_script(file.read_text()) for file in LUA.glob("*.lua")}
+    scripts = {file.stem: client.register_script(file.read_bytes()) for file in LUA.glob("*.lua")}
     run = lambda script, *words: scripts[script]([f"{base}|task-none"], [base, "", *words])
 
     def attempt(id: bytes, record: bytes) -> None:
@@ -29,7 +29,7 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
 
         def update(current: float, total: float) -> None:
             nonlocal head
-            head = json.dumps({"progress": [current, total, int(time.time() * 1000)]}).encode()
+            head = json.dumps({"progress": [current, total, int(time.time() * 1000)]}, allow_nan=False).encode()
             verdict, _, cancel = run("progress", id, me, fence, head + b"\n")[0].decode()
             if verdict != "a" or cancel == "1":
                 raise InterruptedError("the task was cancelled, or another listener has it")
@@ -37,7 +37,7 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
         try:
             if record[52:53] != b"f" and params[:5] not in (b"json=", b"json-"):
                 raise ValueError(f"this listener reads only JSON, not {params[:32]}")
-            given = json.loads(params)["params"] if record[52:53] == b"f" else json.loads(params[5:] or "null")
+            given = json.loads(params).get("params") if record[52:53] == b"f" else json.loads(params[5:] or "null")
             state, body = 4, "json=" + json.dumps(handlers[name](given, update), allow_nan=False)
         except Exception as error:
             told = {"name": type(error).__name__, "message": str(error)[:8192], "stack": traceback.format_exc()[-8192:]}
