@@ -113,7 +113,10 @@ async function importRedis(): Promise<IoredisConstructor> {
   try {
     return (await import("ioredis") as unknown as { Redis: IoredisConstructor }).Redis;
   } catch (cause) {
-    const way = "Install it with `npm install ioredis` (Deno: `deno add npm:ioredis`)";
+    // One of its packages reads the whole environment as it is loaded.
+    const way = (cause as Error).name === "NotCapable"
+      ? "Deno lets it read no environment: run with --ignore-env, then it finds none, or with --allow-env"
+      : "Install it with `npm install ioredis` (Deno: `deno add npm:ioredis`)";
     throw new TypeError(`Cannot connect with ioredis: the package cannot be imported. ${way}`, { cause });
   }
 }
