@@ -181,13 +181,27 @@ describe("other languages", () => {
       });
     });
 
-    it("says that it reads only JSON", async () => {
-      await servePython();
-      const serializer = { name: "own", serialize: String, deserialize: String };
-      const queue = new RedisTaskQueue(port, "shop", { serializer, timeout: PATIENCE });
-      queues.push(queue as RedisTaskQueue);
+    it("leaves what is not JSON to others, and says so", async () => {
+      const listener = await servePython();
+      const serializer = { name: "own", serialize: String, deserialize: (text: string) => `own ${text}` };
+      const options = {
+        serializer,
+        interval: 200,
+        timeout: PATIENCE,
+        taskFn: { größe: (task: RedisTask) => task.params },
+      };
+      const queue = new RedisTaskQueue(port, "shop", options) as unknown as RedisTaskQueue;
+      queues.push(queue);
       const query = queue.query("s", "größe", "x", { policy: TaskExecutePolicy.Remote });
-      await assert.rejects(query, { name: "ValueError", message: "this listener reads only JSON, not b'own=x'" });
+      await until(
+        () => listener.stderr.includes("left to others, since it is not JSON: task s"),
+        "it says so",
+        PATIENCE,
+      );
+      await listener.kill("SIGTERM");
+      ended = queue.listen(["größe"], { signal: stop.signal, grace: 100 });
+      assert.equal(await within(query, "the answer", PATIENCE), "own own x");
+      assert.equal((await queue.getTask("s"))?.attempt, 1);
     });
 
     it("does the bare tasks of a Python producer", async () => {

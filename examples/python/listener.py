@@ -6,8 +6,6 @@ from typing import Any, Callable, Dict
 
 import redis, redis.backoff, redis.retry
 
-LUA = Path(__file__).parents[2] / "docs" / "lua"  # The rules of leases and fences live in errand's own scripts.
-
 
 def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any]], lease: int = 30_000) -> None:
     """Calls handlers[name](params, update); update(current, total) raises once the task is not wanted any more."""
@@ -15,13 +13,17 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())  # The task in work is finished first.
     again = redis.retry.Retry(redis.backoff.ConstantBackoff(1), 60)  # The same words sent twice do no harm.
     client = redis.Redis.from_url(url, retry=again, retry_on_error=[redis.ConnectionError, redis.TimeoutError])
-    scripts = {file.stem: client.register_script(file.read_bytes()) for file in LUA.glob("*.lua")}
+    folder = Path(__file__).parents[2] / "docs" / "lua"  # The rules of leases and fences live in errand's own scripts.
+    scripts = {file.stem: client.register_script(file.read_bytes()) for file in folder.glob("*.lua")}
     run = lambda script, *words: scripts[script]([f"{base}|task-none"], [base, "", *words])
 
     def attempt(id: bytes, record: bytes) -> None:
         _, name_end, options_end, end = accumulate(map(int, (114, record[99:102], record[102:106], record[106:114])))
         name, params, fence = record[114:name_end].decode(), record[options_end:end], record[24:40]
         head, done = record[end:].partition(b"\n")[0], threading.Event()  # What is known of its progress.
+        if record[52:53] != b"f" and params[:5] not in (b"json=", b"json-"):  # Others may be able to read it.
+            print(f"left to others, since it is not JSON: task {id.decode()}", file=sys.stderr, flush=True)
+            return run("release", 3_000, id, name, me, fence)
 
         def keep() -> None:
             while not done.wait(lease / 3000):
@@ -35,8 +37,6 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
                 raise InterruptedError("the task was cancelled, or another listener has it")
         threading.Thread(target=keep, daemon=True).start()
         try:
-            if record[52:53] != b"f" and params[:5] not in (b"json=", b"json-"):
-                raise ValueError(f"this listener reads only JSON, not {params[:32]}")
             given = json.loads(params).get("params") if record[52:53] == b"f" else json.loads(params[5:] or "null")
             state, body = 4, "json=" + json.dumps(handlers[name](given, update), allow_nan=False)
         except Exception as error:
