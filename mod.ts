@@ -27,6 +27,7 @@ export { type ClientName, connect, type ConnectOptions } from "./src/adapters/co
 export type { IoredisClient, IoredisPipeline, IoredisStream } from "./src/adapters/ioredis.ts";
 export type { NodeRedisClient } from "./src/adapters/node_redis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";
+export type { CancelOptions, CancelResult } from "./src/cancel.ts";
 export type { Clock } from "./src/clock.ts";
 export {
   ConnectionLostError,
@@ -41,6 +42,7 @@ export {
   type TaskState,
   TaskTimeoutError,
 } from "./src/errors.ts";
+export type { OnEvent, TaskEvent, TaskEventType } from "./src/events.ts";
 export { consoleLog, type Log, type LogEntry } from "./src/log.ts";
 export type { EnqueueOptions, ExecuteOptions, ListenOptions, QueryOptions, QueueOptions } from "./src/options.ts";
 export type { Progress } from "./src/outcome.ts";

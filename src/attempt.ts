@@ -17,6 +17,7 @@
 import { readParams, resultBody, whenReadable } from "./attempt_values.ts";
 import type { Clock } from "./clock.ts";
 import { LeaseLostError, TaskCancelledError, TaskFailedError } from "./errors.ts";
+import { endingDetails, eventOf, type Events, tellReleased } from "./events.ts";
 import { execute, type ExecuteRequest, type Execution } from "./executor.ts";
 import type { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
@@ -52,6 +53,8 @@ export interface AttemptContext extends Codecs {
   /** Bytes that a serialized result may have. @default 1 MiB */
   readonly resultLimit?: number;
   readonly log: Log;
+  /** Hears of starts and ends; undefined = nobody does. */
+  readonly events?: Events | undefined;
   /** For the pauses between repeated writes. @default the machine's */
   readonly random?: Random;
   /** What an outcome waits for before it is sent, so that it travels with the next claim; undefined: nothing. */
@@ -92,8 +95,12 @@ export function startAttempt(record: TaskRecord, context: AttemptContext, from: 
   if (record.cancelAsked) controller.abort(new TaskCancelledError(`Cannot start task ${id}: it was cancelled`));
   const progress = new ProgressWriter({ ownership, controller, context, last: progressOf(record) });
   const ending = runAttempt({ record, context, controller, progress, claimedAt });
+  const startedAt = context.clock.monotonic();
   const settled = ending.then(({ execution }) => execution);
-  const written = ending.then((end) => writeEnding({ ownership, context, progress, record }, end));
+  const written = ending.then((end) => {
+    const took = context.clock.monotonic() - startedAt;
+    return writeEnding({ ownership, context, progress, record, took }, end);
+  });
   return { ownership, controller, settled, written };
 }
 
@@ -124,6 +131,7 @@ async function runAttempt(run: Run): Promise<Ending> {
     }
     const params = readParams(record, context);
     const task = taskOf(run, left, params);
+    if (!controller.signal.aborted) context.events?.tell("started", record, { attempt: record.attempt });
     execution = await execute({ ...limits, task, taskFn: isLater(params) ? whenReadable(params, taskFn) : taskFn });
     progress.end();
     if (execution.state !== "succeeded") return failure(execution);
@@ -196,6 +204,8 @@ interface Write {
   readonly context: AttemptContext;
   readonly progress: ProgressWriter;
   readonly record: TaskRecord;
+  /** Milliseconds from the start of the attempt to its end. */
+  readonly took: number;
 }
 
 /** Sends the outcome, unless there is none; then lets the lease go. */
@@ -227,15 +237,19 @@ async function writeEnding(write: Write, { execution, body, delay }: Ending): Pr
 }
 
 /** Leaves a task that cannot be read here to others: its attempt does not count. */
-function giveBack(write: Write, delay: number): Promise<OwnerAnswer> {
+async function giveBack(write: Write, delay: number): Promise<OwnerAnswer> {
   const { ownership, context } = write;
-  return repeatWrite(write, async () => (await context.store.release([ownership], delay))[0]!);
+  const answer = await repeatWrite(write, async () => (await context.store.release([ownership], delay))[0]!);
+  tellReleased(context.events, [ownership], [answer]);
+  return answer;
 }
 
 /** Lost leases are what wears a listener out: whoever runs it should see them. Tasks given back at a stop are not lost. */
-function logLoss({ ownership, context }: Write, reason: Error): null {
+function logLoss({ ownership, context, record, took }: Write, reason: Error): null {
+  if (!(reason instanceof LeaseLostError)) return null;
   const { id, name: taskName } = ownership;
-  if (reason instanceof LeaseLostError) safeLog(context.log)({ level: "warn", message: reason.message, id, taskName });
+  safeLog(context.log)({ level: "warn", message: reason.message, id, taskName });
+  context.events?.tell("lost", record, { attempt: record.attempt, duration: took, error: reason });
   return null;
 }
 
@@ -259,7 +273,8 @@ function logRepeat({ id, name: taskName }: Ownership, context: AttemptContext, e
   safeLog(context.log)({ level: "warn", message, id, taskName, error });
 }
 
-function logEnding({ ownership, context, record }: Write, execution: Execution, answer: OwnerAnswer): void {
+function logEnding({ ownership, context, record, took }: Write, execution: Execution, answer: OwnerAnswer): void {
+  context.events?.tell(eventOf(answer), record, endingDetails(execution, record.attempt, took));
   const { id, name: taskName } = ownership;
   const log = safeLog(context.log);
   if (answer.verdict === "lost" || answer.verdict === "gone") {

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { CancelResult } from "./cancel.ts";
 import { Inbox } from "./inbox.ts";
 import { within } from "./limits.ts";
 import { resultTtlFor } from "./options.ts";
@@ -95,9 +96,10 @@ export class Calls {
     return { id, name, params, nonce, deadline, resultTtl: resultTtlFor(settings, task.resultTtl, timeout) };
   }
 
-  /** Cancels what runs here, in no queue, under an id: was there anything? */
-  cancelHere(id: string): boolean {
-    return this.#runner.cancelHere(id);
+  /** Cancels what runs here, in no queue, under an id: what became of each run. */
+  async cancelHere(id: string): Promise<CancelResult[]> {
+    const executions = await this.#runner.cancelHere(id);
+    return executions.map(({ state }) => state === "cancelled" ? state : "completed");
   }
 
   /** The queue was asked to cancel an id: what it gave to this client hears of it at once. */

@@ -17,6 +17,7 @@
 import { type AttemptContext, startAttempt } from "./attempt.ts";
 import { ClaimLoop } from "./claim_loop.ts";
 import { ListenerStoppedError } from "./errors.ts";
+import { tellReleased } from "./events.ts";
 import { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
 import { NameRota } from "./name_rota.ts";
@@ -137,8 +138,9 @@ export class Listener {
 
   /** What Redis should still hear of us. */
   async #finish(loop: Promise<void>, left: readonly Ownership[]): Promise<void> {
-    const { store } = this.#context;
-    const releasing = left.length > 0 ? store.release(left) : Promise.resolve();
+    const { store, events } = this.#context;
+    const release = async () => tellReleased(events, left, await store.release(left));
+    const releasing = left.length > 0 ? release() : Promise.resolve();
     const results = await Promise.allSettled([releasing, loop, this.#slots.written()]);
     results.push(...await Promise.allSettled([store.leave(this.id, this.#rota.names)]));
     for (const result of results) {

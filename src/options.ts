@@ -7,6 +7,7 @@
  * @module
  */
 import { type Clock, systemClock } from "./clock.ts";
+import { type Events, eventsFor, type OnEvent } from "./events.ts";
 import { consoleLog, type Log, safeLog } from "./log.ts";
 import { TaskExecutePolicy } from "./policy.ts";
 import { type Random, systemRandom } from "./random.ts";
@@ -37,6 +38,8 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
   readonly attemptTimeout?: number;
   /** Hears what the queue has to say. @default warnings and errors go to the console */
   readonly log?: Log;
+  /** Hears of every transition of a task that this queue makes; none costs nothing. @default none */
+  readonly onEvent?: OnEvent;
   /** The source of time. @default the machine's */
   readonly clock?: Clock;
   /** The source of randomness. @default the machine's */
@@ -101,6 +104,8 @@ export interface QueueSettings {
   readonly resultTtl: number | undefined;
   readonly attemptTimeout: number | undefined;
   readonly log: Log;
+  /** Undefined when nobody hears: then no event is made. */
+  readonly events: Events | undefined;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -112,13 +117,16 @@ const RESULT_TTL_MIN = 30_000;
 const LEASE_MIN = 100;
 
 const QUEUE_KEYS = [
-  ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout log clock random".split(" "),
+  ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout log onEvent clock random"
+    .split(" "),
 ];
 
 /** Checks the options of a queue and fills in the defaults. */
 export function settingsOf(options: QueueOptions): QueueSettings {
   checkKeys("new RedisTaskQueue", options, QUEUE_KEYS);
   const serializer = options.serializer ?? jsonSerializer;
+  const log = safeLog(options.log ?? consoleLog);
+  const clock = options.clock ?? systemClock;
   return {
     suffix: checkText("suffix", options.suffix ?? "task-queue"),
     timeout: checkDuration("timeout", options.timeout ?? 300_000, { infinite: true }),
@@ -129,8 +137,9 @@ export function settingsOf(options: QueueOptions): QueueSettings {
     lease: checkDuration("lease", options.lease ?? 30_000, { least: LEASE_MIN }),
     resultTtl: checkResultTtl(options.resultTtl),
     attemptTimeout: checkOptional("attemptTimeout", options.attemptTimeout, { least: 1 }),
-    log: safeLog(options.log ?? consoleLog),
-    clock: options.clock ?? systemClock,
+    log,
+    events: eventsFor(options.onEvent, { log, clock }),
+    clock,
     random: options.random ?? systemRandom,
   };
 }
@@ -169,7 +178,7 @@ export function listenSettings(options: ListenOptions): { workers: number; grace
   return { workers, grace: checkDuration("grace", options.grace ?? 10_000) };
 }
 
-/** Checks the options of `executeTaskRemotely`, `executeTaskLocally` and `buildTask`. */
+/** Checks the options of `executeTaskRemotely`, `executeTaskLocally`, `buildTask` and `cancel`. */
 export function checkExecute(verb: string, options: ExecuteOptions, keys: readonly (keyof ExecuteOptions)[]): void {
   checkKeys(verb, options, keys);
   checkOptional("timeout", options.timeout, { infinite: true });

@@ -9,6 +9,7 @@
  * @module
  */
 import { Calls } from "./calls.ts";
+import { CANCEL_TIMEOUT, type CancelOptions, type CancelResult, cancelTask } from "./cancel.ts";
 import { keysOf } from "./keys.ts";
 import { Listener } from "./listener.ts";
 import { isLater } from "./now_or_later.ts";
@@ -135,6 +136,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
       return await this.#desk.show(answer.record) as RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>;
     }
     if (answer.verdict !== "accepted" && answer.verdict !== "joined") throw refusalOf(submission, answer);
+    this.#settings.events?.tell(answer.verdict === "accepted" ? "enqueued" : "joined", submission);
     const task = this.#desk.build<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>(id, name, params, timeout);
     task.state = answer.state;
     return task;
@@ -150,13 +152,14 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     this.#refuseClosed();
     const { workers, grace } = listenSettings(options);
     for (const name of list) this.#checkHandler(name);
-    const { attemptTimeout, interval, lease, log, clock, random, serializer, serializers, taskFn } = this.#settings;
+    const { attemptTimeout, interval, lease, log, events, clock, random, serializer, serializers, taskFn } =
+      this.#settings;
     const listener = new Listener({
       store: this.#store,
       names: list,
       handlerOf: (name) => handlerFor(taskFn, name),
       hurry: this.#hurry.signal,
-      ...{ workers, grace, interval, lease, clock, random, log, serializer, serializers },
+      ...{ workers, grace, interval, lease, clock, random, log, events, serializer, serializers },
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
     const signals = [this.#closing.signal, ...options.signal ? [options.signal] : []];
@@ -227,15 +230,14 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   }
 
   /**
-   * Cancels a task: one that waits never starts, one that runs is told. What runs in no queue (policy Local) is reached
-   * from its own queue object only. False when there is nothing to cancel.
+   * Cancels a task and tells what became of it: one that waits never starts, one that runs is told, and its end is
+   * waited for. What runs in no queue (policy Local) is reached from its own queue object only.
    */
-  async cancel(id: string): Promise<boolean> {
+  async cancel(id: string, options: CancelOptions = {}): Promise<CancelResult> {
     this.#check(id);
-    const wasHere = this.#calls.cancelHere(id);
-    const { verdict } = await this.#store.cancel({ id });
-    if (verdict === "asked") this.#calls.cancelled(id);
-    return wasHere || verdict === "cancelled" || verdict === "asked";
+    checkExecute("cancel", options, ["timeout"]);
+    const context = { ...this.#settings, store: this.#store, calls: this.#calls, closing: this.#closing.signal };
+    return await cancelTask(id, options.timeout ?? CANCEL_TIMEOUT, context);
   }
 
   /**

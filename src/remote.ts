@@ -13,13 +13,7 @@
  *
  * @module
  */
-import {
-  ConnectionLostError,
-  QueueFullError,
-  TaskCancelledError,
-  TaskConflictError,
-  TaskTimeoutError,
-} from "./errors.ts";
+import { ConnectionLostError, QueueFullError, TaskCancelledError, TaskConflictError } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
 import { whenAborted } from "./limits.ts";
 import { andThen, isLater } from "./now_or_later.ts";
@@ -86,11 +80,13 @@ export class Remote {
     const { submission, gone, waiter } = ask;
     await reach(waiter.ready, (error) => !isForbidden(error));
     waiter.refuseDismissed();
+    gone.throwIfAborted();
     const from = this.#context.settings.clock.monotonic();
     const answer = await reach(ask.send(submission.nonce), isRefusal);
     ask.mode.onRun(runOf(answer) ?? submission.nonce);
+    this.#tell(submission, answer);
     if (answer.verdict === "accepted" || answer.verdict === "owned") {
-      whenAborted(gone, () => this.#cancelAs(submission, gone));
+      whenAborted(gone, () => this.#cancelAs(submission));
     }
     switch (answer.verdict) {
       case "owned":
@@ -142,13 +138,21 @@ export class Remote {
     return andThen(answerOf(record, this.#context.settings), valueOf);
   }
 
-  /** The submitter has gone: nobody needs the task, unless others have joined. Its deadline needs no cancel. */
-  #cancelAs({ id, nonce }: Submission, gone: AbortSignal): void {
-    if (gone.reason instanceof TaskTimeoutError) return;
-    this.#context.store.cancel({ id, nonce, unlessJoined: true }).then(
-      (answer) => answer.verdict === "asked" && this.#runner.cancelled([id]),
-      (error) => this.#context.settings.log({ level: "warn", message: `Task ${id} could not be cancelled`, id, error }),
-    );
+  #tell(submission: Submission, { verdict }: EnqueueAnswer): void {
+    const { events } = this.#context.settings;
+    if (verdict === "joined") events?.tell("joined", submission);
+    else if (verdict === "accepted" || verdict === "owned") events?.tell("enqueued", submission);
+  }
+
+  /** The submitter has gone: nobody needs the task, unless others have joined. Its own deadline needs no cancel. */
+  #cancelAs(submission: Submission): void {
+    const { store, settings: { clock, events, log } } = this.#context;
+    const { id, nonce, deadline } = submission;
+    if (clock.monotonic() >= deadline) return;
+    store.cancel({ id, nonce, unlessJoined: true }).then(({ verdict }) => {
+      if (verdict === "asked") this.#runner.cancelled([id]);
+      else if (verdict === "cancelled") events?.tell("cancelled", submission);
+    }, (error) => log({ level: "warn", message: `Task ${id} could not be cancelled`, id, error }));
   }
 }
 

@@ -12,7 +12,9 @@
  */
 import { type Attempt, type AttemptContext, startAttempt } from "./attempt.ts";
 import { CancelWatch } from "./cancel_watch.ts";
+import type { Clock } from "./clock.ts";
 import { ListenerStoppedError, TaskCancelledError, TaskTimeoutError } from "./errors.ts";
+import { endingDetails, tellReleased } from "./events.ts";
 import { execute, type Execution } from "./executor.ts";
 import { Leases } from "./leases.ts";
 import { whenAborted } from "./limits.ts";
@@ -47,8 +49,8 @@ export class Runner {
   readonly #unreadable: Unreadable;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
-  /** The ids of what runs in no queue. */
-  readonly #here = new Map<AbortController, string>();
+  /** What runs in no queue. */
+  readonly #here = new Map<AbortController, { readonly id: string; readonly ended: Promise<Execution> }>();
   readonly #closed = new AbortController();
   #isClosed = false;
 
@@ -73,13 +75,13 @@ export class Runner {
     this.#leases.cancelled(ids);
   }
 
-  /** Cancels what runs under an id in no queue: was there anything? */
-  cancelHere(id: string): boolean {
-    const controllers = [...this.#here].filter(([, ran]) => ran === id).map(([controller]) => controller);
-    for (const controller of controllers) {
+  /** Cancels what runs under an id in no queue: how each of these runs ended. */
+  cancelHere(id: string): Promise<Execution[]> {
+    const runs = [...this.#here].filter(([, run]) => run.id === id);
+    for (const [controller] of runs) {
       controller.abort(new TaskCancelledError(`Cannot finish task ${id}: it was cancelled`));
     }
-    return controllers.length > 0;
+    return Promise.all(runs.map(([, { ended }]) => ended));
   }
 
   /**
@@ -112,12 +114,15 @@ export class Runner {
     if (taskFn === undefined) throw new RunError("final", missingHandler(submission));
     if (this.#isClosed) throw new RunError("final", closedError(submission));
     const controller = new AbortController();
-    this.#here.set(controller, submission.id);
-    whenAborted(gone, () => controller.abort(reasonOf(submission, gone)));
+    const { clock, attemptTimeout, events } = this.#context.settings;
+    let end: (execution: Execution) => void = () => {};
+    this.#here.set(controller, { id: submission.id, ended: new Promise((resolve) => end = resolve) });
+    whenAborted(gone, () => controller.abort(reasonOf(submission, gone, clock)));
+    events?.tell("started", submission, { attempt: 1 });
     const record = new LocalRecord(submission, this.#context);
     const task = this.#localTask(submission, controller.signal, keep === "every end" ? record : null);
-    const { clock, attemptTimeout } = this.#context.settings;
-    const deadline = submission.deadline - clock.monotonic();
+    const from = clock.monotonic();
+    const deadline = submission.deadline - from;
     const execution = await execute({
       task,
       taskFn,
@@ -126,7 +131,11 @@ export class Runner {
       ...(deadline < Infinity ? { deadline } : {}),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
+    end(execution);
     this.#here.delete(controller);
+    if (execution.state !== "abandoned") {
+      events?.tell(execution.state, submission, endingDetails(execution, 1, clock.monotonic() - from));
+    }
     if (keep === "every end" || execution.state === "succeeded") {
       await settledWithin(record.end(ended(task, execution)), KEEP_WAIT, clock);
     }
@@ -152,7 +161,7 @@ export class Runner {
   async #giveBack(tasks: readonly Ownership[]): Promise<void> {
     if (tasks.length === 0) return;
     try {
-      await this.#context.store.release(tasks);
+      tellReleased(this.#context.settings.events, tasks, await this.#context.store.release(tasks));
     } catch (error) {
       const message = "Tasks could not be given back: they run again when their leases have ended";
       this.#context.settings.log({ level: "warn", message, error });
@@ -187,7 +196,7 @@ export class Runner {
 
   #attemptContext(): AttemptContext {
     const { store, client, settings } = this.#context;
-    const { serializer, serializers, attemptTimeout, log, clock, random } = settings;
+    const { serializer, serializers, attemptTimeout, log, events, clock, random } = settings;
     return {
       store,
       owner: client,
@@ -199,6 +208,7 @@ export class Runner {
       handlerOf: (name) => this.handlerOf(name),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
       log,
+      events,
       random,
       closed: this.#closed.signal,
     };
@@ -246,7 +256,7 @@ function ended(task: RedisTask, execution: Execution): RedisTask {
 }
 
 /** Why the handler is to stop, in the words that decide the state of the task. */
-function reasonOf(submission: Submission, gone: AbortSignal): Error {
-  if (gone.reason instanceof TaskTimeoutError) return gone.reason;
+function reasonOf(submission: Submission, gone: AbortSignal, clock: Clock): Error {
+  if (gone.reason instanceof TaskTimeoutError && clock.monotonic() >= submission.deadline) return gone.reason;
   return new TaskCancelledError(`Cannot finish task ${submission.id}: its caller has gone`, { cause: gone.reason });
 }

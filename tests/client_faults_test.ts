@@ -191,10 +191,11 @@ describe("a caller", () => {
     });
     const asked = assert.rejects(queue.query("x", "n", 1, { policy: "local" }), { name: "TaskCancelledError" });
     const signal = await started.promise;
-    assert.equal(await queue.cancel("x"), true);
+    assert.equal(await queue.cancel("x"), "cancelled");
     await within(asked, "the call");
     assert.equal((signal.reason as Error).name, "TaskCancelledError");
-    assert.equal(await queue.cancel("x"), false);
+    assert.equal(await queue.cancel("x"), "cancelled");
+    assert.equal(await queue.cancel("y"), "unknown");
   });
 
   it("that owns its task hears at once when another process cancels it, and listens no longer than it runs", async () => {
@@ -214,7 +215,7 @@ describe("a caller", () => {
       const queue = open(() => new Promise(() => {}), { lease: 3_600_000, interval: 600_000 });
       const asked = assert.rejects(queue.query("x", "n", 1), { name: "TaskCancelledError" });
       await until(() => controls[0] === true, "it hears");
-      assert.equal(await open().cancel("x"), true);
+      assert.equal(await open().cancel("x"), "cancelled");
       await within(asked, "the call");
       await until(() => controls[0] === false, "it listens no longer");
       assert.equal(controls.length, 1);

@@ -37,7 +37,7 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "queue",
-    files: /^src\/(queue|calls|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
+    files: /^src\/(queue|calls|cancel|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
     on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {
@@ -46,7 +46,7 @@ export const LAYERS: readonly Layer[] = [
       /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
-  { name: "options", files: /^src\/options\.ts$/, on: ["executor", "store", "pure"] },
+  { name: "options", files: /^src\/(options|events)\.ts$/, on: ["executor", "store", "pure"] },
   { name: "executor", files: /^src\/(executor|policy)\.ts$/, on: ["pure", "runtime"] },
   {
     name: "open store",

@@ -38,7 +38,7 @@ export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string]
   [EXIT.timeout, "the task was not done before its timeout"],
   [EXIT.unknownId, "no task with this id"],
   [EXIT.cancelled, "the task was cancelled"],
-  [EXIT.refused, "the id belongs to a task of another name, or Redis is full"],
+  [EXIT.refused, "the id belongs to a task of another name, the task to cancel had ended, or Redis is full"],
   [EXIT.fault, "unhandled rejection or uncaught exception; running tasks were given back as far as possible"],
   [EXIT.interrupted, "interrupted: a query by Ctrl-C, anything else by a second Ctrl-C"],
 ];

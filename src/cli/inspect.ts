@@ -10,6 +10,7 @@ import { keysOf } from "../keys.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
+import { parseDuration } from "./duration.ts";
 import { CliError, EXIT, exitCodeHelp } from "./exit_codes.ts";
 import { parseName } from "./parse.ts";
 import { plainRecord, plainTask } from "./raw_record.ts";
@@ -18,6 +19,10 @@ const positional = {
   kind: "tuple",
   parameters: [{ brief: "Id of the task", parse: parseName, placeholder: "id" }],
 } as const;
+
+interface CancelFlags extends QueueFlags {
+  readonly timeout?: number;
+}
 
 /** The command `get`. */
 export const getCommand: Command<CliContext> = buildCommand<QueueFlags, [string], CliContext>({
@@ -34,14 +39,27 @@ export const getCommand: Command<CliContext> = buildCommand<QueueFlags, [string]
   },
 });
 
+const timeoutFlag = {
+  kind: "parsed",
+  parse: parseDuration,
+  optional: true,
+  placeholder: "duration",
+  brief: "How long to wait for the end of a running task, such as 500ms or 30s; otherwise 5s",
+} as const;
+
 /** The command `cancel`. */
-export const cancelCommand: Command<CliContext> = buildCommand<QueueFlags, [string], CliContext>({
+export const cancelCommand: Command<CliContext> = buildCommand<CancelFlags, [string], CliContext>({
   func: cancel,
-  parameters: { flags: queueFlags, positional },
+  parameters: { flags: { ...queueFlags, timeout: timeoutFlag }, positional },
   docs: {
     brief: "Cancel a task",
-    fullDescription:
-      `Cancels a task: at once when it waits; when it runs, its listener is told. Prints what became of it.\n\n${exitCodeHelp()}`,
+    fullDescription: [
+      "Cancels a task: at once when it waits; when it runs, its listener is told and its end is waited for. Prints what",
+      'became of it: "cancelled", "completed" (it ended otherwise, before or in spite of the cancel; exit code 7), or',
+      '"unreachable" (it runs still; the cancel stays and counts when it fails or its listener is lost; exit code 4).',
+      "",
+      exitCodeHelp(),
+    ].join("\n"),
   },
 });
 
@@ -61,13 +79,18 @@ async function get(this: CliContext, flags: QueueFlags, id: string): Promise<voi
   });
 }
 
-async function cancel(this: CliContext, flags: QueueFlags, id: string): Promise<void> {
+async function cancel(this: CliContext, { timeout, ...flags }: CancelFlags, id: string): Promise<void> {
   await withQueue(this, flags, {}, async (queue) => {
-    const known = await queue.hasTask(id).catch((error) => {
+    const result = await queue.cancel(id, timeout === undefined ? {} : { timeout }).catch((error) => {
       throw error instanceof ConnectionLostError ? error : unreadable(id, error);
     });
-    if (!known) throw unknownId(id, flags);
-    this.output.result({ id, cancel: await queue.cancel(id) }, `task ${id}`);
+    if (result === "unknown") throw unknownId(id, flags);
+    this.output.result({ id, cancel: result }, `task ${id}`);
+    if (result === "completed") throw new CliError(EXIT.refused, `Cannot cancel task "${id}": it has ended already`);
+    if (result === "unreachable") {
+      const rest = "its cancel stays and counts when it fails or its listener is lost";
+      throw new CliError(EXIT.timeout, `Cannot cancel task "${id}" yet: it runs still; ${rest}`);
+    }
   });
 }
 
