@@ -2,10 +2,14 @@
 import process from "node:process";
 import type { RedisPort } from "../../src/port/redis.ts";
 import { type ClientName, connect } from "../../src/adapters/connect.ts";
+import type { ConnectFn } from "../conformance/redis_port_life.ts";
 import { until } from "../support/wait.ts";
 
 const [url = "", client = "", task = ""] = process.argv.slice(2);
-const open = (to: string) => connect(to, { client: client as ClientName }) as Promise<RedisPort>;
+/** The client is one that `connect` knows, or a module whose default export opens a URL. */
+const open: ConnectFn = client.startsWith("file:")
+  ? (await import(client)).default
+  : (to) => connect(to, { client: client as ClientName }) as Promise<RedisPort>;
 const redis = await open(url);
 console.log("pong", await redis.exec([["PING"], ["SET", "idle", "1"]]));
 if (task === "reconnect") {

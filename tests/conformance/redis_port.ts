@@ -12,8 +12,11 @@ import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import { until, within } from "../support/wait.ts";
 import { type ConnectFn, lost, type Server, testConnect, testProcessEnd } from "./redis_port_life.ts";
 
-/** Runs the suite; `client` is how `connect` calls what `connectFn` uses. */
-export function testRedisPort(client: ClientName, name: string, connectFn: ConnectFn): void {
+/**
+ * Runs the suite; `client` is how `connect` calls what `connectFn` uses, or the URL of a module whose default export is
+ * `connectFn`: some of it is tested in a process of its own.
+ */
+export function testRedisPort(client: ClientName | URL, name: string, connectFn: ConnectFn): void {
   describe(`${name} as a Redis port`, () => {
     let server: RedisServer;
     before(async () => void (server = await startRedis()));
@@ -23,7 +26,7 @@ export function testRedisPort(client: ClientName, name: string, connectFn: Conne
     describe("blocking", () => testBlocking(() => server, connectFn));
     describe("subscribe", () => testSubscribe(() => server, connectFn));
     describe("connect", () => testConnect(() => server, connectFn));
-    describe("the end of a process", () => testProcessEnd(() => server, client));
+    describe("the end of a process", () => testProcessEnd(() => server, String(client)));
   });
 }
 
