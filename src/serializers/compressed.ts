@@ -21,6 +21,9 @@ import { type Serializer, VALUE_LIMIT, type ValueContext } from "../serializer.t
 import { fromBase64, toBase64 } from "./base64.ts";
 import { wrappedName } from "./wrapped.ts";
 
+/** Bytes inflated at a time. */
+const SLICE = 1_024;
+
 /** How to compress. */
 export interface CompressedOptions {
   /** Bytes from which on a value is compressed. @default 1024 */
@@ -67,8 +70,19 @@ function deflate(text: string, threshold: number, limit: number): NowOrLater<str
 function inflate(text: string, limit: number): NowOrLater<string> {
   if (text.startsWith("p")) return text.slice(1);
   if (!text.startsWith("z")) throw new TypeError("it is no compressed value");
-  const bytes = new Blob([fromBase64(text.slice(1))]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const bytes = inSlices(fromBase64(text.slice(1))).pipeThrough(new DecompressionStream("gzip"));
   return collect(bytes, limit).then((all) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(all));
+}
+
+/** A runtime may inflate all that it is given before it gives any of it away: a slice becomes a thousandfold at most. */
+function inSlices(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at < bytes.length) controller.enqueue(bytes.slice(at, at += SLICE));
+      else controller.close();
+    },
+  }, { highWaterMark: 0 });
 }
 
 /** Reads a stream to its end; gives it up at the first piece too many, whatever else may come. */
