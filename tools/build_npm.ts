@@ -21,6 +21,8 @@ import { promisify } from "node:util";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const COMMAND = "cli.js";
+const DISPOSE = "/** Closes it. */ [Symbol.asyncDispose](): Promise<void>;";
+const SOURCE = /(?<!\.d)\.ts$/;
 /** What package.json says about the package itself; the rest of it is about this checkout. */
 const KEPT = ["description", "keywords", "license", "engines"] as const;
 
@@ -49,6 +51,8 @@ export async function buildNpm(folder: string): Promise<string> {
     await run("deno", ["pack", "--quiet", "--allow-dirty", "--no-source-maps", "--output", raw], ROOT);
     await run("tar", ["-xzf", raw, "-C", work], ROOT);
     const built = join(work, "package");
+    removeSources(built);
+    restoreDispose(built);
     finish(built);
     const wrong = findFaults(readFiles(built), ROOT);
     if (wrong.length > 0) throw new Error(`Cannot build the npm package:\n${wrong.join("\n")}`);
@@ -60,6 +64,11 @@ export async function buildNpm(folder: string): Promise<string> {
   }
 }
 
+/** `deno pack` adds what it is told to publish and no export reaches, as it is: a source that nobody could load. */
+function removeSources(folder: string): void {
+  for (const path of readFiles(folder).keys()) if (SOURCE.test(path)) rmSync(join(folder, path));
+}
+
 /** Writes the manifest, and the runtime of the command, into an unpacked package. */
 function finish(folder: string): void {
   const packed = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
@@ -68,6 +77,15 @@ function finish(folder: string): void {
   const command = readFileSync(join(folder, COMMAND), "utf8");
   // npm and bun start a command by its first line.
   writeFileSync(join(folder, COMMAND), command.replace(/^#!.*\n/, "#!/usr/bin/env node\n"));
+}
+
+/** `deno pack` keeps that a class implements AsyncDisposable, and loses the method by which it does. */
+function restoreDispose(folder: string): void {
+  for (const [path, text] of readFiles(folder)) {
+    if (!path.endsWith(".d.ts") || text.includes("[Symbol.asyncDispose]")) continue;
+    const whole = text.replaceAll(/(declare class [^{]*\bimplements AsyncDisposable \{)/g, `$1\n  ${DISPOSE}`);
+    writeFileSync(join(folder, path), whole);
+  }
 }
 
 /** The manifest to publish, from the one of `deno pack` and package.json. */
@@ -137,7 +155,7 @@ function withoutComments(text: string): string {
 function findStrays(path: string, text: string, root: string): string[] {
   const strays: readonly (readonly [boolean, string])[] = [
     [/(^|\/)(tests?|tools|bench|node_modules)\//.test(path) || /_test\./.test(path), "is not for users"],
-    [/(?<!\.d)\.ts$/.test(path), "is a source"],
+    [SOURCE.test(path), "is a source"],
     [text.includes(root) || text.includes("file:///"), "names a folder of this machine"],
     [/\bregistry\.[a-z]/.test(text), "names a registry"],
     [text.includes("sourceMappingURL"), "has a source map"],

@@ -64,7 +64,8 @@ async function importModule(module: string): Promise<{ default?: unknown }> {
 function loadFailure(cause: unknown): string {
   const code = (cause as { code?: unknown } | null)?.code;
   if (code === "ERR_UNKNOWN_FILE_EXTENSION") {
-    return "this version of Node runs .js and .mjs only; start errand with Deno, Bun or `node --import tsx` for TypeScript";
+    return "this version of Node runs .js and .mjs only. For TypeScript use `bunx --bun errand`, " +
+      '`deno run -A npm:@errand/errand`, NODE_OPTIONS="--import tsx" (`node --import tsx`), or Node 22.18 and later';
   }
   return cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
 }

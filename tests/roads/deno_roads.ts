@@ -1,0 +1,7 @@
+/**
+ * The roads of those who have Deno.
+ *
+ * @module
+ */
+/** Declares the tests. */
+export function denoRoads(): void {}
