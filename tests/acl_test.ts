@@ -15,6 +15,7 @@ import { keysOf } from "../src/keys.ts";
 import { RedisReplyError } from "../src/port/redis.ts";
 import { openStore } from "../src/store/open.ts";
 import type { Script } from "../src/store/redis/script.ts";
+import { runCli } from "./fixtures/run_cli.ts";
 import { enqueue as enqueueRaw } from "./support/listening.ts";
 import { type Role, rulesOf } from "./support/acl_roles.ts";
 import { CLIENTS } from "./support/clients.ts";
@@ -147,7 +148,7 @@ describe("users with the rules of SECURITY.md", () => {
       const lease = () => server.cli("ZSCORE", KEYS.lease("slow"), "slow-1");
       const first = await lease();
       await until(async () => await lease() > first, "the lease is renewed");
-      assert.equal(await producer.cancel("slow-1"), true);
+      assert.equal(await producer.cancel("slow-1"), "cancelled");
       assert.deepEqual((await ends).map(({ status }) => status), ["rejected", "rejected"]);
 
       assert.equal(await producer.query("mine", "here", null), "done here");
@@ -218,15 +219,17 @@ describe("users with the rules of SECURITY.md", () => {
 
   it("cannot write as a reader, and hear so at once", async () => {
     const { queue } = queueOn(await as("reader"), { work: () => "done" });
+    await queueOn(await as("producer")).queue.enqueue("there", "work", null);
     const from = performance.now();
     await assert.rejects(queue.enqueue("a", "work", null), isForbidden);
     await assert.rejects(queue.query("a", "work", null, { policy: "remote" }), isForbidden);
     await assert.rejects(queue.query("a", "work", null), isForbidden);
-    await assert.rejects(queue.cancel("a"), isForbidden);
-    await assert.rejects(queue.getTask("a", { once: true }), isForbidden);
+    await assert.rejects(queue.cancel("there"), isForbidden);
+    await assert.rejects(queue.getTask("there", { once: true }), isForbidden);
     await assert.rejects(queue.setTask(queue.buildTask("a", "work", null)), isForbidden);
     assert.ok(performance.now() - from < 3_000);
-    assert.equal(await queue.hasTask("a"), false);
+    assert.deepEqual([await queue.hasTask("a"), await queue.hasTask("there")], [false, true]);
+    assert.equal((await queue.getTask("there"))?.state, "queued");
   });
 
   it("wait for no answer that they may not read", async () => {
@@ -234,6 +237,24 @@ describe("users with the rules of SECURITY.md", () => {
     const { queue } = queueOn(await as("blind" as Role));
     const asked = queue.query("a", "nobody", null, { policy: "remote" });
     await within(assert.rejects(asked, isForbidden), "the refusal");
+  });
+
+  it("are told by the command line what they lack", { timeout: 60_000 }, async () => {
+    const url = (role: Role, db = "") =>
+      `redis://${role}:${encodeURIComponent(PASSWORD)}@127.0.0.1:${server.port}${db}`;
+    const queue = ["--prefix", PREFIX, "--suffix", SUFFIX];
+    await queueOn(await as("producer")).queue.enqueue("a", "work", null);
+    const [got, cancelled, elsewhere] = await Promise.all([
+      runCli(["get", "a", "--url", url("reader"), ...queue]),
+      runCli(["cancel", "a", "--url", url("reader"), ...queue]),
+      runCli(["get", "a", "--url", url("producer", "/3"), ...queue]),
+    ]);
+    assert.equal(got.code, 0, got.stderr);
+    for (const { code, stderr } of [cancelled, elsewhere]) {
+      assert.match(stderr, /NOPERM .*SECURITY\.md .*ACL LOG/);
+      assert.doesNotMatch(stderr, /Is it running|p%40ss|p@ss/);
+      assert.equal(code, 3);
+    }
   });
 
   it("are no lost connection when another database is not theirs either", async () => {

@@ -9,7 +9,7 @@ import { connect, RedisTaskQueue } from "../../mod.ts";
 import { ConnectionLostError } from "../errors.ts";
 import type { LogEntry } from "../log.ts";
 import type { TaskFns } from "../task.ts";
-import { CliError, EXIT, usageError } from "./exit_codes.ts";
+import { CliError, EXIT, isNoPermission, usageError } from "./exit_codes.ts";
 import type { Output } from "./output.ts";
 import { redactUrls } from "./redact.ts";
 import type { Shutdown } from "./shutdown.ts";
@@ -136,7 +136,7 @@ async function reached<T>(url: string, ask: () => Promise<T>): Promise<T> {
     if (error instanceof ConnectionLostError) {
       throw new CliError(EXIT.unreachable, whyUnreachable(redactUrls(url), error), { cause: error });
     }
-    if (error instanceof Error && (error as { code?: unknown }).code === "NOPERM") {
+    if (isNoPermission(error)) {
       throw new CliError(EXIT.unreachable, `Redis at ${redactUrls(url)} cannot be used: ${error.message}`, {
         cause: error,
       });

@@ -34,7 +34,10 @@ export const EXIT_MEANINGS: readonly (readonly [code: ExitCode, meaning: string]
   [EXIT.ok, "done; a listener that was asked to stop has stopped gracefully"],
   [EXIT.taskFailed, "the task failed or cannot be read: its error is on standard error"],
   [EXIT.usage, "wrong usage: unknown command or flag, bad value, module that cannot be loaded"],
-  [EXIT.unreachable, "Redis cannot be reached, refused the credentials, or did not answer in time"],
+  [
+    EXIT.unreachable,
+    "Redis cannot be reached, refuses the login or the command, or does not answer in time",
+  ],
   [EXIT.timeout, "the task was not done before its timeout"],
   [EXIT.unknownId, "no task with this id"],
   [EXIT.cancelled, "the task was cancelled"],
@@ -68,10 +71,15 @@ export function usageError(message: string, options?: ErrorOptions): CliError {
   return new CliError(EXIT.usage, message, options);
 }
 
+/** Whether Redis' access list forbids it to its user. */
+export function isNoPermission(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "NOPERM";
+}
+
 /** The exit code for an error that a command threw. What is not one of errand's own conditions is the task's failure. */
 export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof CliError) return error.exitCode;
-  if (error instanceof ConnectionLostError) return EXIT.unreachable;
+  if (error instanceof ConnectionLostError || isNoPermission(error)) return EXIT.unreachable;
   if (error instanceof TaskTimeoutError) return EXIT.timeout;
   if (error instanceof TaskCancelledError) return EXIT.cancelled;
   if (error instanceof TaskConflictError || error instanceof QueueFullError) return EXIT.refused;

@@ -11,7 +11,7 @@ import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { type CliContext, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
 import { parseDuration } from "./duration.ts";
-import { CliError, EXIT, exitCodeHelp } from "./exit_codes.ts";
+import { CliError, EXIT, exitCodeHelp, isNoPermission } from "./exit_codes.ts";
 import { parseName } from "./parse.ts";
 import { plainRecord, plainTask } from "./raw_record.ts";
 
@@ -70,7 +70,7 @@ async function get(this: CliContext, flags: QueueFlags, id: string): Promise<voi
       const task = await queue.getTask(id);
       shown = task && plainTask(task);
     } catch (error) {
-      if (error instanceof ConnectionLostError) throw error;
+      if (isOfRedis(error)) throw error;
       await showRest(this, openStore(redis, keysOf(flags.prefix, flags.suffix), systemClock), id);
       throw unreadable(id, error);
     }
@@ -82,7 +82,7 @@ async function get(this: CliContext, flags: QueueFlags, id: string): Promise<voi
 async function cancel(this: CliContext, { timeout, ...flags }: CancelFlags, id: string): Promise<void> {
   await withQueue(this, flags, {}, async (queue) => {
     const result = await queue.cancel(id, timeout === undefined ? {} : { timeout }).catch((error) => {
-      throw error instanceof ConnectionLostError ? error : unreadable(id, error);
+      throw isOfRedis(error) ? error : unreadable(id, error);
     });
     if (result === "unknown") throw unknownId(id, flags);
     this.output.result({ id, cancel: result }, `task ${id}`);
@@ -102,6 +102,11 @@ async function showRest({ output }: CliContext, store: Store, id: string): Promi
   } catch {
     // Not a record at all: the error that is about to be thrown says so.
   }
+}
+
+/** Not about the task, but about the way to it. */
+function isOfRedis(error: unknown): boolean {
+  return error instanceof ConnectionLostError || isNoPermission(error);
 }
 
 function unreadable(id: string, cause: unknown): CliError {

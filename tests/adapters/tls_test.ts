@@ -108,15 +108,18 @@ describe("rediss://", () => {
     const key = ["--tls-key", file("key.pem", client.key)];
     const show = ["--tls-cert", file("cert.pem", client.cert), ...key];
     const ask = ["get", "no-such-task", "--url", urlOf(mutual)];
-    const [known, unknown, lone, missing, nonsense] = await Promise.all([
+    const variable = "Deno" in globalThis ? "DENO_CERT" : "NODE_EXTRA_CA_CERTS";
+    const [known, byEnvironment, unknown, lone, missing, nonsense] = await Promise.all([
       runCli([...ask, ...trust, ...show]),
+      runCli([...ask, ...show], { [variable]: trust[1]! }),
       runCli([...ask, ...show]),
       runCli([...ask, ...trust, ...key]),
       runCli([...ask, "--tls-ca", join(folder, "none.pem")]),
       runCli([...ask, "--tls-ca", file("text.pem", "text")]),
     ]);
     rmSync(folder, { recursive: true });
-    assert.equal(known.code, 5, known.stderr); // There is no such task, which only Redis can know.
+    // There is no such task, which only Redis can know.
+    for (const { code, stderr } of [known, byEnvironment]) assert.equal(code, 5, stderr);
     assert.match(unknown.stderr, /is not trusted here: .*--tls-ca.*See --url and REDIS_URL/);
     assert.equal(unknown.code, 3);
     assert.match(lone.stderr, /--tls-cert and --tls-key go together/);
