@@ -134,7 +134,7 @@ class IoredisWire implements Wire {
   constructor(client: IoredisClient, onEnd: (reason: unknown) => void) {
     this.#client = client;
     client.on("error", (error: Error) => {
-      this.#lastError = withCode(error);
+      this.#lastError = error;
       this.#hushStream();
     });
     client.on("connect", () => {
@@ -190,9 +190,4 @@ function toReply(reply: unknown): Reply {
 function toReplyError(error: Error): RedisReplyError {
   if (error.name === "ReplyError") return new RedisReplyError(error.message);
   throw error;
-}
-
-/** Node leaves the message of an error with several causes (IPv4 and IPv6 both refused) empty. */
-function withCode(error: Error & { code?: unknown }): Error {
-  return error.message === "" ? new Error(String(error.code ?? error.name), { cause: error }) : error;
 }

@@ -102,7 +102,9 @@ export class Link {
 
 /** The message of a reason, whatever it is. */
 export function reasonText(reason: unknown): string {
-  return reason instanceof Error && reason.message !== "" ? reason.message : String(reason);
+  if (!(reason instanceof Error)) return String(reason);
+  // Node leaves the message of an error with several causes (IPv4 and IPv6 both refused) empty.
+  return reason.message || String((reason as { code?: unknown }).code ?? reason.name);
 }
 
 async function prove(wire: Wire, prepare?: (wire: Wire) => Promise<void>): Promise<string | undefined> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Link } from "../../src/adapters/link.ts";
+import { Link, reasonText } from "../../src/adapters/link.ts";
 import type { Dialer, Wire } from "../../src/adapters/wire.ts";
 import { ConnectionLostError } from "../../src/errors.ts";
 import { type Command, RedisReplyError, type Reply } from "../../src/port/redis.ts";
@@ -65,6 +65,14 @@ describe("Link", () => {
     const wire = new FakeWire();
     wire.answer = () => Promise.resolve([new RedisReplyError("NOPERM no"), new RedisReplyError("NOPERM no")]);
     assert.equal((await open(wire)).id, undefined);
+  });
+});
+
+describe("reasonText", () => {
+  it("says something of every reason", () => {
+    const both = Object.assign(new AggregateError([new Error("IPv4"), new Error("IPv6")]), { code: "ECONNREFUSED" });
+    const said = [new Error("why"), both, new TypeError(), "text", undefined].map(reasonText);
+    assert.deepEqual(said, ["why", "ECONNREFUSED", "TypeError", "text", "undefined"]);
   });
 });
 

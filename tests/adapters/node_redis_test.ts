@@ -34,7 +34,7 @@ describe("connect with node-redis", () => {
     rmSync(folder, { recursive: true });
   });
 
-  it("names a name that refuses with all of its addresses", async () => {
+  it("says why a host name cannot be reached", async () => {
     const refused = open(`redis://localhost:${await freePort()}`);
     await assert.rejects(refused, (error) => /REFUSED/.test(String(error)) && lost(false)(error));
   });
