@@ -5,10 +5,12 @@
  *
  * @module
  */
-import { consoleLog, type Log } from "../log.ts";
+import { consoleLog, type Log, safeLog } from "../log.ts";
 import type { RedisPort } from "../port/redis.ts";
 import type { MemoryRedis } from "../store/memory/memory_redis.ts";
 import { bunRedis, type BunRedisClient, connectBun, fromBun, isBunRedis } from "./bun.ts";
+import { connectDbRedis, dbRedisUnfit, isDbRedis } from "./db_redis.ts";
+import { importDbRedis, isDeno } from "./db_redis_module.ts";
 import { connectIoredis, fromIoredis, type IoredisClient, isIoredis } from "./ioredis.ts";
 import { connectNodeRedis, fromNodeRedis, isNodeRedis, type NodeRedisClient } from "./node_redis.ts";
 import { warnOfPlainTcp } from "./plain_tcp.ts";
@@ -16,23 +18,39 @@ import { withTlsAdvice } from "./tls_advice.ts";
 import { parseRedisUrl, redact, type RedisTarget } from "./url.ts";
 import type { DialOptions } from "./wire.ts";
 
-/** The clients that `connect` can make, by the name of their package; `bun` is the one built into Bun. */
-export type ClientName = "bun" | "ioredis" | "redis";
+/**
+ * The clients that `connect` can make, by the name of their package: `bun` is the one built into Bun, `redis` is
+ * node-redis, and `@db/redis` is the one of JSR, for Deno.
+ */
+export type ClientName = "bun" | "ioredis" | "redis" | "@db/redis";
 
-type Connector = (target: RedisTarget, options: DialOptions) => Promise<RedisPort>;
+interface Connector {
+  /** Makes it. */
+  readonly connect: (target: RedisTarget, options: DialOptions) => Promise<RedisPort>;
+  /** Why it cannot be used for a target; undefined when it can. */
+  readonly unfit?: (target: RedisTarget, options: DialOptions) => string | undefined;
+}
 
 /** How each client is made. */
 const CONNECTORS: Readonly<Record<ClientName, Connector>> = {
-  bun: connectBun,
-  ioredis: connectIoredis,
-  redis: connectNodeRedis,
+  bun: { connect: connectBun, unfit: bunUnfit },
+  ioredis: { connect: connectIoredis },
+  redis: { connect: connectNodeRedis },
+  "@db/redis": { connect: connectDbRedis, unfit: dbRedisUnfit },
 };
+
+const NO_DUPLICATE = "Cannot connect with this @db/redis client: no second connection can be made of it. " +
+  'Use connect(url, { client: "@db/redis" })';
+const NO_DB_REDIS =
+  "jsr:@db/redis cannot be imported, so npm:ioredis is used, which is the faster one under load. For " +
+  'the other one run `deno add jsr:@db/redis` or add it to your import map; connect(url, { client: "ioredis" }) says ' +
+  "that this is meant";
 
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions extends DialOptions {
   /**
    * The client to use for a URL.
-   * @default "bun" on Bun, "ioredis" on Node and Deno
+   * @default "bun" on Bun; "@db/redis" on Deno where it can be imported; "ioredis" on Node, and for what those cannot do
    */
   readonly client?: ClientName;
   /** Hears what there is to say about the connection. @default warnings and errors go to the console */
@@ -58,6 +76,7 @@ export async function connect(
     if (isIoredis(target)) return await fromIoredis(target);
     if (isNodeRedis(target)) return await fromNodeRedis(target);
     if (isBunRedis(target)) return await fromBun(target);
+    if (isDbRedis(target)) throw new TypeError(NO_DUPLICATE);
   }
   throw new TypeError("Cannot connect: expected a URL, a client of ioredis or node-redis, or a Bun.RedisClient");
 }
@@ -69,14 +88,38 @@ async function connectUrl(url: string, options: ConnectOptions): Promise<RedisPo
   if (options.tls !== undefined && !target.tls) {
     throw new TypeError(`Cannot connect to ${redact(url)} with option "tls": only rediss:// is encrypted`);
   }
-  // Bun's client takes no password for a Unix socket.
-  const unfit = target.path !== undefined && target.password !== undefined;
-  const client = options.client ?? (bunRedis() && !unfit ? "bun" : "ioredis");
-  if (client === "bun" && unfit) {
-    throw new TypeError(`Cannot use client "bun" for ${redact(url)}: it takes no password for a Unix socket`);
-  }
+  const client = options.client ?? await defaultClient(target, options);
+  const unfit = CONNECTORS[client].unfit?.(target, options);
+  if (unfit !== undefined) throw new TypeError(`Cannot use client "${client}" for ${redact(url)}: ${unfit}`);
   warnOfPlainTcp(target, options.log ?? consoleLog);
-  return await withTlsAdvice(target, CONNECTORS[client](target, options));
+  return await withTlsAdvice(target, CONNECTORS[client].connect(target, options));
+}
+
+/** The runtime's own client, unless it cannot do what is asked for or is not there. */
+async function defaultClient(target: RedisTarget, options: ConnectOptions): Promise<ClientName> {
+  const own = bunRedis() ? "bun" : isDeno() ? "@db/redis" : "ioredis";
+  if (CONNECTORS[own].unfit?.(target, options) !== undefined) return "ioredis";
+  if (own !== "@db/redis") return own;
+  try {
+    await importDbRedis();
+    return own;
+  } catch (error) {
+    sayOfIoredis(options.log, error);
+    return "ioredis";
+  }
+}
+
+let said = false;
+
+/** Once per process, and to those who listen for it: all is well, only not as they may think. */
+function sayOfIoredis(log: Log | undefined, error: unknown): void {
+  if (said || !log) return;
+  said = true;
+  safeLog(log)({ level: "info", message: NO_DB_REDIS, error });
+}
+
+function bunUnfit({ path, password }: RedisTarget): string | undefined {
+  return path !== undefined && password !== undefined ? "it takes no password for a Unix socket" : undefined;
 }
 
 function checkOptions(options: ConnectOptions): void {

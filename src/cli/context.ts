@@ -79,6 +79,11 @@ export function urlOf(flags: QueueFlags): string {
   return flags.url ?? (process.env.REDIS_URL || DEFAULT_URL); // An empty REDIS_URL is none.
 }
 
+/** On Deno ioredis, which comes with errand: the default one is looked for on the network, and Deno says so on stderr. */
+function clientOption(): { client?: "ioredis" } {
+  return "Deno" in globalThis ? { client: "ioredis" } : {};
+}
+
 /** What a queue runs on. */
 export type Connection = Awaited<ReturnType<typeof connect>>;
 
@@ -96,7 +101,7 @@ export async function withQueue<T>(
   const url = urlOf(flags);
   context.output.redactor.learn(url);
   const tls = await tlsOf(flags);
-  const options = { log: (entry: LogEntry) => context.output.log(entry), ...(tls ? { tls } : {}) };
+  const options = { log: (entry: LogEntry) => context.output.log(entry), ...clientOption(), ...(tls ? { tls } : {}) };
   const redis = await reached(url, async () => await connect(url, options));
   try {
     const queue = makeQueue(redis, flags, { ...settings, log: options.log });

@@ -15,10 +15,22 @@ export interface ScriptEnd {
   readonly output: string;
 }
 
+/**
+ * What the runtime that runs the test is told before the name of a script. `ERRAND_TEST_IMPORT_MAP` is an import map for
+ * Deno, by which `jsr:@db/redis` can be had from elsewhere (`tools/test.mjs` reads it too).
+ */
+export function scriptArguments(): string[] {
+  const map = process.env.ERRAND_TEST_IMPORT_MAP;
+  if ("Deno" in globalThis) return ["run", "-A", ...(map ? [`--import-map=${map}`] : [])];
+  return process.versions.bun ? [] : ["--import", "tsx"];
+}
+
 /** Runs `file` (relative to the repository) with these arguments; kills it after `deadlineMs`. */
 export function runScript(file: string, args: readonly string[], deadlineMs = 15_000): Promise<ScriptEnd> {
-  const how = "Deno" in globalThis ? ["run", "-A"] : process.versions.bun ? [] : ["--import", "tsx"];
-  const child = spawn(process.execPath, [...how, file, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [...scriptArguments(), file, ...args], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   return new Promise((resolve, reject) => {
     let output = "";
     child.stdout.on("data", (chunk) => output += String(chunk));
