@@ -76,7 +76,8 @@ export function emptyFolder(files: Readonly<Record<string, string>> = {}): strin
 }
 
 /** Settings of whoever runs the tests, which a newcomer does not have. */
-const FOREIGN = /^(npm_(?!config_(registry|userconfig|globalconfig)$)|INIT_CWD|NODE_|BUN_|DENO_|REDIS_URL|ERRAND_)/;
+const FOREIGN =
+  /^(npm_(?!config_(registry|userconfig|globalconfig)$)|INIT_CWD|NODE_(?!EXTRA_CA_CERTS$)|BUN_|DENO_(?!CERT$)|REDIS_URL|ERRAND_)/;
 const CACHES = { npm_config_cache: "npm", BUN_INSTALL_CACHE_DIR: "bun", DENO_DIR: "deno", TMPDIR: "tmp" };
 
 /** The environment of a newcomer, with caches of their own. */
@@ -84,8 +85,10 @@ function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv 
   const kept = Object.entries(process.env).filter(([key]) => !FOREIGN.test(key));
   const folders = Object.entries(CACHES).map(([key, folder]) => [key, join(homeFolder(), folder)]);
   mkdirSync(join(homeFolder(), CACHES.TMPDIR), { recursive: true });
+  // Node and Bun trust whom the machine trusts; Deno has to be told.
+  const trust = { DENO_TLS_CA_STORE: process.env.DENO_TLS_CA_STORE ?? "mozilla,system" };
   const quiet = { NO_COLOR: "1", npm_config_yes: "true", npm_config_update_notifier: "false" };
-  return { ...Object.fromEntries([...kept, ...folders]), ...quiet, ...more };
+  return { ...Object.fromEntries([...kept, ...folders]), ...trust, ...quiet, ...more };
 }
 
 /** A program and its first arguments, as `["npx", "errand"]`. */

@@ -1,20 +1,23 @@
 /**
  * A registry that has one package, the one of this checkout, so that it is found by its name as after a release.
  *
- * A folder's `.npmrc` sends the package's scope here and leaves the rest of the world where it is; npm, Bun and Deno
- * all read it.
+ * An `.npmrc` at home sends the package's scope here and leaves the rest of the world where it is; npm, Bun and Deno
+ * read it there, and bunx nowhere else.
  *
  * @module
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { NAME, ROOT, succeed, tarballPath, VERSION } from "./kit.ts";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { emptyFolder, NAME, ROOT, succeed, tarballPath, VERSION } from "./kit.ts";
 
 /** A registry that runs. */
 export interface Registry {
-  /** The text of an `.npmrc` that leads here. */
-  readonly npmrc: string;
+  /** The variables under which programs find it. */
+  readonly env: Readonly<Record<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -32,10 +35,15 @@ export async function startRegistry(): Promise<Registry> {
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify({ name: NAME, "dist-tags": { latest: VERSION }, versions }));
   });
-  return {
-    npmrc: `${NAME.split("/")[0]}:registry=http://127.0.0.1:${await listen(server)}/\n`,
-    stop: () => stop(server),
-  };
+  return { env: homeThatFinds(await listen(server)), stop: () => stop(server) };
+}
+
+function homeThatFinds(port: number): Readonly<Record<string, string>> {
+  const usual = process.env.npm_config_userconfig ?? join(homedir(), ".npmrc");
+  const settings = existsSync(usual) ? readFileSync(usual, "utf8") : "";
+  const scope = `${NAME.split("/")[0]}:registry=http://127.0.0.1:${port}/`;
+  const home = emptyFolder({ ".npmrc": `${settings}\n${scope}\n` });
+  return { HOME: home, XDG_CONFIG_HOME: home, npm_config_userconfig: join(home, ".npmrc") };
 }
 
 function hash(bytes: Uint8Array): string {
