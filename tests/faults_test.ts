@@ -7,16 +7,11 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import {
-  connect,
-  ConnectionLostError,
-  type RedisPort,
-  RedisTaskQueue,
-  TaskExecutePolicy,
-  TaskTimeoutError,
-} from "../mod.ts";
+import { ConnectionLostError, type RedisPort, RedisTaskQueue, TaskExecutePolicy, TaskTimeoutError } from "../mod.ts";
 import { keysOf } from "../src/keys.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { scriptArguments } from "./support/run_script.ts";
+import { testConnect } from "./support/test_client.ts";
 import { until } from "./support/wait.ts";
 
 const LEASE = 1_000;
@@ -37,7 +32,7 @@ describe("faults", () => {
   });
   beforeEach(async () => {
     await server.restart();
-    redis = await connect(server.url) as RedisPort;
+    redis = await testConnect(server.url);
     queue = new RedisTaskQueue(redis, "faults", {
       taskFn: () => "here",
       lease: LEASE,
@@ -61,9 +56,8 @@ describe("faults", () => {
   }
   /** Starts a listener process; resolves when it is present. */
   async function startListener(): Promise<ChildProcess> {
-    const how = "Deno" in globalThis ? ["run", "-A"] : process.versions.bun ? [] : ["--import", "tsx"];
     const file = fileURLToPath(new URL("./fixtures/listener_process.ts", import.meta.url));
-    const child = spawn(process.execPath, [...how, file, server.url, "faults", String(LEASE)], {
+    const child = spawn(process.execPath, [...scriptArguments(), file, server.url, "faults", String(LEASE)], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     children.push(child);

@@ -4,7 +4,6 @@
  */
 import { after, before, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { connect } from "../src/adapters/connect.ts";
 import { keysOf } from "../src/keys.ts";
 import type { RedisPort } from "../src/port/redis.ts";
 import { decodeRecord, type TaskRecord } from "../src/record.ts";
@@ -12,6 +11,7 @@ import { RedisStore } from "../src/store/redis/redis_store.ts";
 import type { EnqueueRequest, Ownership } from "../src/store/store.ts";
 import { type Keyspace, keyspace, lifeOf } from "./support/keyspace.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { testConnect } from "./support/test_client.ts";
 
 const CLIENT = "client000001";
 const LISTENER = "listener0001";
@@ -40,7 +40,7 @@ describe("the life of a task in Redis", () => {
 
   before(async () => {
     server = await startRedis();
-    port = await connect(server.url) as RedisPort;
+    port = await testConnect(server.url);
     store = new RedisStore(port, keys, { time: () => now });
   });
   after(async () => {

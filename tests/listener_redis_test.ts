@@ -1,10 +1,11 @@
 /** A listener on a real Redis: one bad key stops one name only, few connections for many names, and a full Redis drains. */
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { connect, type RedisPort, type RedisTask, RedisTaskQueue } from "../mod.ts";
+import { type RedisPort, type RedisTask, RedisTaskQueue } from "../mod.ts";
 import { keysOf } from "../src/keys.ts";
 import type { LogEntry } from "../src/log.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { testConnect } from "./support/test_client.ts";
 import { until, within } from "./support/wait.ts";
 
 const keys = keysOf("listeners", "task-queue");
@@ -35,7 +36,7 @@ describe("a listener on Redis", () => {
   });
 
   async function open(interval: number, taskFn?: Record<string, typeof echo>): Promise<RedisTaskQueue> {
-    const port = await connect(server.url) as RedisPort;
+    const port = await testConnect(server.url);
     ports.push(port);
     const log = (entry: LogEntry) => void entries.push(entry);
     const options = { interval, lease: 1_500, timeout: 10_000, log };

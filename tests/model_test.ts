@@ -4,9 +4,10 @@
  */
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { connect, type RedisPort, RedisTask, RedisTaskQueue, TaskExecutePolicy, TaskTimeoutError } from "../mod.ts";
+import { type RedisPort, RedisTask, RedisTaskQueue, TaskExecutePolicy, TaskTimeoutError } from "../mod.ts";
 import { keysOf } from "../src/keys.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { testConnect } from "./support/test_client.ts";
 import { until } from "./support/wait.ts";
 
 const keys = keysOf("model", "task-queue");
@@ -22,7 +23,7 @@ describe("the model", () => {
 
   before(async () => {
     server = await startRedis();
-    redis = await connect(server.url) as RedisPort;
+    redis = await testConnect(server.url);
   });
   after(async () => {
     redis.close();

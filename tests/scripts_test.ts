@@ -1,13 +1,13 @@
 /** What the scripts promise when they are stopped, sent twice or late: protocol rules 1, 2 and 4 on a real Redis. */
 import { after, before, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
-import { connect } from "../src/adapters/connect.ts";
 import { keysOf } from "../src/keys.ts";
 import type { RedisPort } from "../src/port/redis.ts";
 import type { TaskRecord } from "../src/record.ts";
 import { RedisStore } from "../src/store/redis/redis_store.ts";
 import type { EnqueueRequest, Ownership } from "../src/store/store.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
+import { testConnect } from "./support/test_client.ts";
 
 const keys = keysOf("scripts", "task-queue");
 const CLIENT = "client000001";
@@ -41,7 +41,7 @@ describe("scripts", () => {
 
   before(async () => {
     server = await startRedis();
-    port = await connect(server.url) as RedisPort;
+    port = await testConnect(server.url);
     store = new RedisStore(port, keys, { time: () => now });
   });
   after(async () => {

@@ -12,9 +12,9 @@
 import { after, before, describe, it } from "node:test";
 import process from "node:process";
 import fc from "fast-check";
-import { connect } from "../../src/adapters/connect.ts";
 import type { RedisPort } from "../../src/port/redis.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import { testConnect } from "../support/test_client.ts";
 import { steps } from "./model_commands.ts";
 import { RedisMessages } from "./model_messages.ts";
 import { KEYS, walk } from "./model_walk.ts";
@@ -29,7 +29,7 @@ let port: RedisPort;
 let messages: RedisMessages;
 before(async () => {
   server = await startRedis();
-  port = await connect(server.url) as RedisPort;
+  port = await testConnect(server.url);
   messages = await RedisMessages.open(port, KEYS);
 });
 after(async () => {
