@@ -4,7 +4,6 @@
  * @module
  */
 import { after, before } from "node:test";
-import { connect } from "../../src/adapters/connect.ts";
 import { keysOf } from "../../src/keys.ts";
 import type { RedisPort } from "../../src/port/redis.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
@@ -12,6 +11,7 @@ import { testStore } from "../conformance/store.ts";
 import type { StoreWorld } from "../conformance/store_kit.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
+import { testConnect } from "../support/test_client.ts";
 
 let server: RedisServer;
 let port: RedisPort;
@@ -19,7 +19,7 @@ let worlds = 0;
 
 before(async () => {
   server = await startRedis();
-  port = await connect(server.url) as RedisPort;
+  port = await testConnect(server.url);
 });
 after(async () => {
   port.close();
