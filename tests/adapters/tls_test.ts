@@ -11,6 +11,7 @@ import type { RedisPort } from "../../src/port/redis.ts";
 import { runCli } from "../fixtures/run_cli.ts";
 import { Authority, type Certificate } from "../support/certificates.ts";
 import { CLIENTS } from "../support/clients.ts";
+import { runScript } from "../support/run_script.ts";
 import { type RedisServer, type RedisServerOptions, startRedis } from "../support/redis_server.ts";
 
 const ours = new Authority("errand's test authority");
@@ -76,6 +77,11 @@ describe("rediss://", () => {
           const { lost } = await refused(name, urlOf(mutual), { ca, ...wrong });
           assert.match(lost, /certificate.*`tls: \{ cert, key \}`/i);
         }
+      });
+
+      it("survives refusals, whatever else the socket says after the first error", { timeout: 60_000 }, async () => {
+        const { code, output } = await runScript("tests/fixtures/refused_often.ts", [urlOf(mutual), name, ca], 50_000);
+        assert.deepEqual([code, output], [0, "refused 20 times\n"]);
       });
 
       it("says soon that a port speaks no TLS, or nothing else", async () => {
