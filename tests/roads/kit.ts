@@ -52,14 +52,14 @@ let home: string | undefined;
 let tarball: Promise<string> | undefined;
 let serial = 0;
 
-/** The folder of this test process; it goes when the process ends. */
-export function homeFolder(): string {
-  if (home === undefined) {
-    const made = realpathSync(mkdtempSync(join(tmpdir(), "errand-road-")));
-    process.on("exit", () => rmSync(made, { recursive: true, force: true }));
-    home = made;
-  }
-  return home;
+/** The folder of this test process. */
+function homeFolder(): string {
+  return home ??= realpathSync(mkdtempSync(join(tmpdir(), "errand-road-")));
+}
+
+/** Removes all that the roads left: when all are walked. (Deno's tests end without an `exit` event.) */
+export function removeHome(): void {
+  if (home !== undefined) rmSync(home, { recursive: true, force: true });
 }
 
 /** The path of the npm package, built from this checkout. */
