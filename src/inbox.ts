@@ -187,7 +187,10 @@ export class Inbox {
   #redial(): void {
     this.#drop();
     this.#provenAt = this.#context.clock.monotonic();
-    this.#context.log({ level: "warn", message: "The inbox hears nothing: it dials anew; polls bring the answers" });
-    this.#open().catch(() => {});
+    const { log } = this.#context;
+    log({ level: "warn", message: "The inbox hears nothing: it dials anew; polls bring the answers" });
+    this.#open().catch((error) => {
+      if (!this.#isClosed) log({ level: "warn", message: "The inbox cannot dial: polls bring the answers", error });
+    });
   }
 }

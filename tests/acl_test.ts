@@ -16,7 +16,7 @@ import { RedisReplyError } from "../src/port/redis.ts";
 import { openStore } from "../src/store/open.ts";
 import type { Script } from "../src/store/redis/script.ts";
 import { runCli } from "./fixtures/run_cli.ts";
-import { enqueue as enqueueRaw } from "./support/listening.ts";
+import { deferred, enqueue as enqueueRaw } from "./support/listening.ts";
 import { type Role, rulesOf } from "./support/acl_roles.ts";
 import { CLIENTS } from "./support/clients.ts";
 import { type RedisServer, startRedis } from "./support/redis_server.ts";
@@ -237,6 +237,26 @@ describe("users with the rules of SECURITY.md", () => {
     const { queue } = queueOn(await as("blind" as Role));
     const asked = queue.query("a", "nobody", null, { policy: "remote" });
     await within(assert.rejects(asked, isForbidden), "the refusal");
+  });
+
+  it("get their answers when their channels are taken away, later, and read why on the log", async () => {
+    await server.cli("ACL", "SETUSER", "deaf", ...rulesOf("producer", KEYS.base, PASSWORD).words);
+    const { queue: listener } = queueOn(await as("listener"), { wait: () => answer.promise });
+    const { queue, log } = queueOn(await as("deaf" as Role));
+    const answer = deferred<string>();
+    const stop = new AbortController();
+    const listening = listener.listen("wait", { signal: stop.signal });
+    const asked = queue.query("a", "wait", null, { policy: "remote" });
+    await until(async () => (await queue.getTask("a"))?.state === "running", "it runs");
+    await server.cli("ACL", "SETUSER", "deaf", "resetchannels");
+    await until(
+      () => log.some(({ error }) => error instanceof RedisReplyError && isForbidden(error)),
+      "the log says why",
+    );
+    answer.resolve("heard by looking");
+    assert.equal(await within(asked, "the answer"), "heard by looking");
+    stop.abort();
+    await listening;
   });
 
   it("are told by the command line what they lack", { timeout: 60_000 }, async () => {
