@@ -3,7 +3,7 @@
  *
  * @example One process asks, another one answers
  * ```ts
- * import { connect, type RedisTask, RedisTaskQueue } from "errand";
+ * import { connect, type RedisTask, RedisTaskQueue } from "@errand/errand";
  *
  * const redis = await connect("memory:"); // or "redis://localhost:6379"
  * const stop = new AbortController();

@@ -10,6 +10,7 @@
  */
 import { Calls } from "./calls.ts";
 import { CANCEL_TIMEOUT, type CancelOptions, type CancelResult, cancelTask } from "./cancel.ts";
+import { warnOfEviction } from "./eviction.ts";
 import { keysOf } from "./keys.ts";
 import { Listener } from "./listener.ts";
 import { isLater } from "./now_or_later.ts";
@@ -42,7 +43,7 @@ import { TaskDesk } from "./task_desk.ts";
  *
  * @example
  * ```ts
- * import { connect, type RedisTask, RedisTaskQueue } from "errand";
+ * import { connect, type RedisTask, RedisTaskQueue } from "@errand/errand";
  *
  * const queue = new RedisTaskQueue(await connect("memory:"), "app", {
  *   taskFn: { double: (task: RedisTask<number>) => task.params * 2 },
@@ -163,7 +164,9 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
     const signals = [this.#closing.signal, ...options.signal ? [options.signal] : []];
-    const run = listener.run(AbortSignal.any(signals)).finally(() => this.#listeners.delete(run));
+    const signal = AbortSignal.any(signals);
+    void warnOfEviction(this.redis, { clock, random, log, signal });
+    const run = listener.run(signal).finally(() => this.#listeners.delete(run));
     this.#listeners.add(run);
     await run;
   }

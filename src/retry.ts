@@ -30,7 +30,7 @@ export type BackoffFn = (attempt: number, error: Error) => number;
  *
  * @example
  * ```ts
- * import type { Backoff } from "errand";
+ * import type { Backoff } from "@errand/errand";
  *
  * const steady: Backoff = 5_000;
  * const growing: Backoff = { type: "exponential", delay: 500, max: 60_000 };

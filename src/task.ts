@@ -53,7 +53,7 @@ export interface RedisTaskInit<Params = unknown, Result = unknown> {
  *
  * @example
  * ```ts
- * import { RedisTask } from "errand";
+ * import { RedisTask } from "@errand/errand";
  *
  * const task = new RedisTask({ id: "photo-7", name: "resize", params: { width: 200 } });
  * console.log(task.state, task.expiry); // "stored", Infinity

@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const MOD = new URL("../mod.ts", import.meta.url).href;
+const { name: NAME, exports: EXPORTS } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
 
 /** What a process left: its output, and how it ended. */
 interface Ended {
@@ -30,6 +30,15 @@ function run(file: string): Promise<Ended> {
 function assertPrints({ code, stdout, stderr }: Ended, expected: string): void {
   assert.equal(code, 0, `it ended with ${code}: ${stderr}`);
   assert.equal(stdout.trim(), expected);
+}
+
+/** A block as users write it, with its imports led to the sources. */
+function fromHere(block: string): string {
+  const paths = Object.entries<string>(EXPORTS).map(([path, file]) => [join(NAME, path), join(ROOT, file)] as const);
+  return paths.reduce(
+    (text, [name, file]) => text.replaceAll(`from "${name}"`, `from ${JSON.stringify(pathToFileURL(file).href)}`),
+    block,
+  );
 }
 
 /** The blocks of a page that begin with ```ts runnable. */
@@ -60,7 +69,7 @@ describe("README.md", () => {
   for (const [index, block] of runnableBlocks(page).entries()) {
     it(`block ${index + 1} prints what its comments say`, async () => {
       const file = join(folder, `block_${index}.ts`);
-      writeFileSync(file, block.replaceAll('from "errand"', `from ${JSON.stringify(MOD)}`));
+      writeFileSync(file, fromHere(block));
       const expected = [...block.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, text]) => text).join("\n");
       assertPrints(await run(file), expected);
     });

@@ -81,6 +81,16 @@ describe("the manifests", () => {
     assert.deepEqual(staleFiles(ROOT), []);
   });
 
+  it("give every module that users import a comment with an example, by the name that it has for them", () => {
+    const { name, exports } = JSON.parse(read("deno.json"));
+    for (const [path, file] of Object.entries<string>(exports)) {
+      const comment = /^(?:#!.*\n)?\/\*\*[^]*?\*\//.exec(read(file))?.[0] ?? "";
+      assert.match(comment, /@module/, file);
+      assert.match(comment, /^ \* ```(ts|sh)$/m, file);
+      if (path !== "./cli") assert.ok(comment.includes(`from "${name}${path.slice(1)}"`), `${file} in its example`);
+    }
+  });
+
   it("say the version that the command line prints and the change log describes", () => {
     const { version } = JSON.parse(read("deno.json"));
     assert.equal(/VERSION = "([^"]+)"/.exec(read("src/cli/main.ts"))?.[1], version);
@@ -88,7 +98,7 @@ describe("the manifests", () => {
   });
 
   it("name no registry in the lock files", () => {
-    for (const lock of ["package-lock.json", "tools/package-lock.json"]) {
+    for (const lock of ["package-lock.json", "tools/package-lock.json", "tools/node22/package-lock.json"]) {
       assert.doesNotMatch(read(lock), /"resolved"|https?:\/\/[^"]*registry/, lock);
     }
   });

@@ -4,8 +4,8 @@
  *
  * @example A queue over a wire of one's own
  * ```ts
- * import { RedisTaskQueue } from "errand";
- * import { openPort, type Wire } from "errand/adapter";
+ * import { RedisTaskQueue } from "@errand/errand";
+ * import { openPort, type Wire } from "@errand/errand/adapter";
  *
  * declare class MyWire implements Wire { // docs/adapters.md has one that is complete
  *   constructor(onEnd: (reason: unknown) => void);

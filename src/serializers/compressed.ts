@@ -6,8 +6,8 @@
  *
  * @example
  * ```ts
- * import { connect, jsonSerializer, RedisTaskQueue } from "errand";
- * import { compressed } from "errand/compressed";
+ * import { connect, jsonSerializer, RedisTaskQueue } from "@errand/errand";
+ * import { compressed } from "@errand/errand/compressed";
  *
  * const serializer = compressed(jsonSerializer);
  * const queue = new RedisTaskQueue(await connect("memory:"), "shop", { serializer });

@@ -4,8 +4,8 @@
  *
  * @example
  * ```ts
- * import { connect, RedisTaskQueue } from "errand";
- * import { devalueSerializer } from "errand/devalue";
+ * import { connect, RedisTaskQueue } from "@errand/errand";
+ * import { devalueSerializer } from "@errand/errand/devalue";
  *
  * const queue = new RedisTaskQueue(await connect("memory:"), "shop", { serializer: devalueSerializer });
  * ```

@@ -8,8 +8,8 @@
  *
  * @example
  * ```ts
- * import { connect, jsonSerializer, RedisTaskQueue } from "errand";
- * import { encrypted } from "errand/encrypted";
+ * import { connect, jsonSerializer, RedisTaskQueue } from "@errand/errand";
+ * import { encrypted } from "@errand/errand/encrypted";
  *
  * const keys = { k1: "MDEyMzQ1Njc4OWFiY2RlZg==" }; // 16 or 32 random bytes in base64, from your secrets
  * const serializer = encrypted(jsonSerializer, { keys, current: "k1" });

@@ -4,8 +4,8 @@
  *
  * @example
  * ```ts
- * import { connect, RedisTaskQueue } from "errand";
- * import { msgpackrSerializer } from "errand/msgpackr";
+ * import { connect, RedisTaskQueue } from "@errand/errand";
+ * import { msgpackrSerializer } from "@errand/errand/msgpackr";
  *
  * const queue = new RedisTaskQueue(await connect("memory:"), "shop", { serializer: msgpackrSerializer });
  * ```
