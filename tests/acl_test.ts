@@ -36,6 +36,10 @@ const ROLES_OF: Readonly<Record<string, readonly Role[]>> = {
   acknowledge: ["producer"],
   put: ["producer"],
   withdraw: ["producer"],
+  dead: ["producer"],
+  requeue: ["producer"],
+  remove: ["producer"],
+  ring: ["producer", "listener"],
   listened: ["producer", "listener"],
   finish: ["producer", "listener"],
   renew: ["producer", "listener"],
@@ -47,7 +51,7 @@ const ROLES_OF: Readonly<Record<string, readonly Role[]>> = {
 };
 /** What they send beside scripts: adapters, coalescer, bell, inbox, and for the reader what a dashboard asks. */
 const SENT: Readonly<Record<Role, string>> = {
-  producer: "ping client|id subscribe eval evalsha get getrange publish zcard",
+  producer: "ping client|id subscribe eval evalsha get getrange publish zcard hget",
   listener: "ping client|id client|kill subscribe blpop eval evalsha",
   reader: "ping client|id get getrange mget llen lrange zcard zcount zrange hgetall",
 };

@@ -135,6 +135,78 @@ describe("scripts", () => {
     assert.equal((fresh as PromiseRejectedResult).reason.name, "QueueFullError");
   });
 
+  it("F52: on a full Redis tasks fail for good, are listed, requeued and deleted, and results stay bounded", async () => {
+    const small = new RedisStore(port, keys, { time: () => now, bounds: { doneBytes: 1, deadMax: 1 } });
+    for (let n = 1; n <= 4; n++) await store.enqueue(request(`t${n}`, { nonce: CLIENT + String(n).padStart(8, "0") }));
+    await port.exec([["CONFIG", "SET", "maxmemory", "1"]]);
+    const tasks = (await claim(1)).tasks.map(own);
+    const failure = { state: "failed", outcome: "\n!{}" } as const;
+    await small.complete(tasks[0]!, "\njson=1");
+    await small.fail(tasks[1]!, failure);
+    now += 40_000;
+    const again = (await claim(2)).tasks.map(own);
+    await small.complete(again[0]!, "\njson=1");
+    await small.fail(again[1]!, failure);
+    assert.deepEqual((await small.dead("a")).entries.map(({ id }) => id), ["t4"]);
+    assert.equal(await small.read("t1"), null);
+    assert.equal((await small.counts("a")).done, 1);
+    assert.equal((await small.requeue({ id: "t4", nonce: `${CLIENT}00000009` })).verdict, "requeued");
+    assert.equal((await small.remove({ id: "t3" })).verdict, "removed");
+    await small.ring("a");
+    await port.exec([["CONFIG", "SET", "maxmemory", "0"]]);
+    assert.equal((await store.readHeader("t4"))!.state, "queued");
+  });
+
+  for (const what of ["dead", "done", "stats"] as const) {
+    it(`F51: a wrong type at task-${what} stops no task from ending, and costs none its end`, async () => {
+      await plantWrongType(keys[what]("a"));
+      if (what === "stats") await port.exec([["DEL", keys.stats("a")], ["SET", keys.stats("a"), "not ours"]]);
+      await store.enqueue(request("t1"));
+      await store.enqueue(request("t2", { nonce: `${CLIENT}00000002` }));
+      const [failed, done] = (await claim(1)).tasks;
+      const answers = await Promise.all([
+        store.fail(own(failed!), { state: "failed", outcome: "\n!{}" }),
+        store.complete(own(done!), "\njson=1"),
+      ]);
+      assert.deepEqual(answers.map(({ verdict }) => verdict), ["accepted", "accepted"]);
+      assert.deepEqual([(await store.read("t1"))!.state, (await store.read("t2"))!.outcome], ["failed", "\njson=1"]);
+      assert.equal((await store.enqueue(request("t1", { nonce: `${CLIENT}00000003` }))).verdict, "accepted");
+    });
+  }
+
+  it("F51: a requeue stopped by a wrong type at its list changes nothing", async () => {
+    await store.enqueue(request("t1"));
+    await store.fail(own((await claim(1)).tasks[0]!), { state: "failed", outcome: "\n!{}" });
+    await plantWrongType(keys.queue("a"));
+    await assert.rejects(store.requeue({ id: "t1", nonce: `${CLIENT}00000002` }), { code: "WRONGTYPE" });
+    assert.equal((await store.readHeader("t1"))!.state, "failed");
+    assert.equal((await store.dead("a")).total, 1);
+  });
+
+  it("what stands in the list of ended tasks and is none of ours is dropped", async () => {
+    await port.exec([["RPUSH", keys.done("a"), "garbage", ""], ["HSET", keys.stats("a"), "doneBytes", "0"]]);
+    await store.enqueue(request("t1"));
+    await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
+    assert.equal((await store.counts("a")).done, 1);
+  });
+
+  it("a count that outlived its list begins anew with it", async () => {
+    await port.exec([["HSET", keys.stats("a"), "doneBytes", "1000000000"]]);
+    await store.enqueue(request("t1"));
+    await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
+    assert.equal((await store.counts("a")).doneBytes, (await value("GET", keys.record("t1")) as string).length);
+  });
+
+  it("the bounds are the usual ones unless told otherwise, each by itself", async () => {
+    const bounded = new RedisStore(port, keys, { bounds: { deadTtl: 60_000 } });
+    await bounded.enqueue(request("t1"));
+    const [task] =
+      (await bounded.claim({ listener: "listener0001", sequence: 1, free: 1, lease: 1_000, names: ["a"] })).tasks;
+    await bounded.fail(own(task!), { state: "failed", outcome: "\n!{}" });
+    const left = await value("PTTL", keys.record("t1")) as number;
+    assert.ok(left > 55_000 && left <= 60_000, `${left} ms`);
+  });
+
   it("what only looks like a record is none: it is not claimed and stops nobody", async () => {
     await port.exec([["SET", keys.record("bad"), `12${"x".repeat(200)}`], ["RPUSH", keys.queue("a"), "bad"]]);
     await store.enqueue(request("t1"));

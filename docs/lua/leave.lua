@@ -21,9 +21,11 @@ local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local function isRecord(r)
-  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+  return r and string.find(r, "^1[0-8]") and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
     not string.find(sub(r, 6, 40), "%D")
 end
+-- A later version's record, in a rolling deploy: it is for listeners that can read it.
+local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -75,6 +77,13 @@ local function enterDead(id, name)
 end
 local function leaveDead(id, r)
   if isLetter(r) then guarded(call, "ZREM", place("dead", nameOf(r)), id) end
+end
+
+-- Only a header that says that the task was deleted on purpose, and whether it had been cancelled.
+local function bury(id, r)
+  local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
+  call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
+  leaveDead(id, r)
 end
 
 local function noteEnded(id, r)
@@ -129,8 +138,8 @@ local function pushEnded(name, list)
   end
   -- A little more than it has to be, so that not every run writes it.
   if call("PTTL", key) < list.life then
-    call("PEXPIRE", key, int(list.life + 4000))
-    call("PEXPIRE", stats, int(list.life + 4000))
+    call("PEXPIRE", key, int(list.life + 3850))
+    call("PEXPIRE", stats, int(list.life + 3850))
   end
   local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
   if not freed then return end

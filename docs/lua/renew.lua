@@ -21,9 +21,11 @@ local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local function isRecord(r)
-  return r and sub(r, 1, 1) == "1" and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
+  return r and string.find(r, "^1[0-8]") and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
     not string.find(sub(r, 6, 40), "%D")
 end
+-- A later version's record, in a rolling deploy: it is for listeners that can read it.
+local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -75,6 +77,13 @@ local function enterDead(id, name)
 end
 local function leaveDead(id, r)
   if isLetter(r) then guarded(call, "ZREM", place("dead", nameOf(r)), id) end
+end
+
+-- Only a header that says that the task was deleted on purpose, and whether it had been cancelled.
+local function bury(id, r)
+  local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
+  call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
+  leaveDead(id, r)
 end
 
 local function noteEnded(id, r)
@@ -129,8 +138,8 @@ local function pushEnded(name, list)
   end
   -- A little more than it has to be, so that not every run writes it.
   if call("PTTL", key) < list.life then
-    call("PEXPIRE", key, int(list.life + 4000))
-    call("PEXPIRE", stats, int(list.life + 4000))
+    call("PEXPIRE", key, int(list.life + 3850))
+    call("PEXPIRE", stats, int(list.life + 3850))
   end
   local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
   if not freed then return end
@@ -212,6 +221,16 @@ local function requeue(id, r, name, crashes, state)
   call("SETRANGE", recordKey(id), "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
 end
 
+-- What no version can read is set aside among the dead letters, its bytes as they are.
+local aside = {}
+local function setAside(id, r, name)
+  if not r or isRecord(r) or isBare(r) or isNewer(r) then return end
+  enterDead(id, name)
+  aside[#aside + 1] = id
+end
+-- An entry of a sorted set that no record of ours agrees with: a later version's comes up again in a while.
+local function postpone(key, id) call("ZADD", key, int(ms + 5000), id) end
+
 -- One running task whose lease is over: the owner is cleared on every way out.
 local function takeBack(id, r, name)
   local crashes = sub(r, 9, 11) + 1
@@ -237,12 +256,24 @@ local function recover(name)
   if not first or first > ms then return first end
   local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
   local records = recordsOf(ids)
+  local gone = {}
   for i = #ids, 1, -1 do
     local r = records[i]
     if isRecord(r) and sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
+    if isNewer(r) then postpone(key, ids[i])
+    else
+      setAside(ids[i], r, name)
+      gone[#gone + 1] = ids[i]
+    end
   end
-  call("ZREM", key, unpack(ids))
+  if #gone > 0 then call("ZREM", key, unpack(gone)) end
   return firstScore(key)
+end
+
+local function bringForward(id, r, name)
+  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
+  call("RPUSH", place("queue", name), id)
+  call("SETRANGE", recordKey(id), "1", "2" .. sub(r, 3, 11) .. now)
 end
 
 -- Moves due tasks to the queue; returns when the next one is due, or nil.
@@ -252,17 +283,17 @@ local function promote(name)
   if not first or first > ms then return first end
   local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
   local records = recordsOf(ids)
+  local gone = {}
   for i = 1, #ids do
-    local r = records[i]
-    if isRecord(r) and sub(r, 2, 2) == "1" and nameOf(r) == name then
-      if isLate(r) then finish(ids[i], r, "7", NO_OWNER)
-      else
-        call("RPUSH", place("queue", name), ids[i])
-        call("SETRANGE", recordKey(ids[i]), "1", "2" .. sub(r, 3, 11) .. now)
-      end
+    local id, r = ids[i], records[i]
+    if isRecord(r) and sub(r, 2, 2) == "1" and nameOf(r) == name then bringForward(id, r, name) end
+    if isNewer(r) then postpone(key, id)
+    else
+      setAside(id, r, name)
+      gone[#gone + 1] = id
     end
   end
-  call("ZREM", key, unpack(ids))
+  if #gone > 0 then call("ZREM", key, unpack(gone)) end
   return firstScore(key)
 end
 

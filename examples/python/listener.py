@@ -48,7 +48,7 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
     for sequence in count(1):
         if stopping.is_set():
             return run("leave", me, *handlers)
-        _, more, *task = run("claim", me, f"{sequence:010}", 1, lease, *here, *handlers)
+        _, more, _, *task = run("claim", me, f"{sequence:010}", 1, lease, *here, *handlers)
         if task:
             attempt(*task)
         elif not more:  # At most a second, for a stop and for what is due.

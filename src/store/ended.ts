@@ -1,7 +1,7 @@
 /**
  * What a store keeps of tasks that have ended, and for how long: dead letters, results, and the bounds of both.
  *
- * Previous: `store.ts`. Next: `redis/ended.ts`, `memory/memory_ended.ts`.
+ * Next: `store.ts`, `redis/ended.ts`, `memory/memory_ended.ts`.
  *
  * @module
  */

@@ -13,6 +13,15 @@
 import type { Subscription } from "../port/redis.ts";
 import type { TaskHeader, TaskKind, TaskRecord } from "../record.ts";
 import type { TaskState } from "../errors.ts";
+import type {
+  DeadLetters,
+  DeadPage,
+  QueueCounts,
+  RemoveAnswer,
+  RemoveRequest,
+  RequeueAnswer,
+  RequeueRequest,
+} from "./ended.ts";
 
 /** What to do about a live or ended task of the same id and name. */
 export type IfExists = "join" | "replace" | "reject";
@@ -94,6 +103,8 @@ export interface ClaimAnswer {
   readonly more: readonly string[];
   /** Milliseconds until the next due task or end of a lease among the names; null when there is none. */
   readonly nextIn: number | null;
+  /** Ids whose records cannot be read: they are set aside among the dead letters now, their bytes as they were. A replay does not tell again. */
+  readonly aside: readonly string[];
 }
 
 /** A renewal of all running tasks of one owner. */
@@ -230,4 +241,14 @@ export interface Store {
   /** Messages to a listener or a caller that runs a task itself: ids whose cancel was asked for. */
   openControl(owner: string, onIds: (ids: readonly string[]) => void, onGap: () => void): Promise<Subscription>;
   openBell(): Promise<Bell>;
+  /** Rings the bell of a name: wakes one who waits for it, or leaves a token. */
+  ring(name: string): Promise<void>;
+  /** A page of the dead letters of a name. */
+  dead(name: string, page?: DeadPage): Promise<DeadLetters>;
+  /** Queues a failed task again: without attempts, deadline and outcome. */
+  requeue(request: RequeueRequest): Promise<RequeueAnswer>;
+  /** Deletes a task that has ended, is only stored, or was set aside. */
+  remove(request: RemoveRequest): Promise<RemoveAnswer>;
+  /** How much there is under a name. */
+  counts(name: string): Promise<QueueCounts>;
 }

@@ -100,7 +100,7 @@ function testReplay(open: OpenWorld): void {
     await store.claim(claimOf(1));
     await store.claim(claimOf(2));
     await store.enqueue(ask("a"));
-    assert.deepEqual(await store.claim(claimOf(1)), { tasks: [], more: [], nextIn: null });
+    assert.deepEqual(await store.claim(claimOf(1)), { tasks: [], more: [], nextIn: null, aside: [] });
     assert.deepEqual(await hints("greet"), ["a"]);
     assert.deepEqual(await claimIds(store, 3), ["a"]);
   });

@@ -7,7 +7,8 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import type { Keys } from "../../src/keys.ts";
 import type { TaskRecord } from "../../src/record.ts";
-import type { ClaimRequest, EnqueueRequest, Ownership, Store } from "../../src/store/store.ts";
+import type { Bounds } from "../../src/store/ended.ts";
+import type { Bell, ClaimRequest, EnqueueRequest, Ownership, Store } from "../../src/store/store.ts";
 
 /** A store of its own for one test, with its time in the test's hand. */
 export interface StoreWorld {
@@ -21,16 +22,25 @@ export interface StoreWorld {
   life(key: string): Promise<number | null>;
   /** What a foreign producer does: `SET` the record, `RPUSH` the id. */
   plant(id: string, name: string, text: string): Promise<void>;
+  /** Puts a text where a record stands or could stand. */
+  overwrite(id: string, text: string): Promise<void>;
+  /** What stands there. */
+  text(id: string): Promise<string | null>;
   close(): Promise<void>;
 }
 
-/** Opens a fresh world. */
-export type OpenWorld = () => Promise<StoreWorld>;
+/** Opens a fresh world; with the usual bounds unless told otherwise. */
+export type OpenWorld = (bounds?: Bounds) => Promise<StoreWorld>;
 
 /** A test in a world of its own. */
-export function inWorld(open: OpenWorld, behaviour: string, test: (world: StoreWorld) => Promise<void>): void {
+export function inWorld(
+  open: OpenWorld,
+  behaviour: string,
+  test: (world: StoreWorld) => Promise<void>,
+  bounds: Bounds = {},
+): void {
   it(behaviour, async () => {
-    const world = await open();
+    const world = await open(bounds);
     try {
       await test(world);
     } finally {
@@ -118,6 +128,13 @@ export async function finished(
 /** The state of a task's header, or null. */
 export async function stateOf({ store }: StoreWorld, id: string): Promise<string | null> {
   return (await store.readHeader(id))?.state ?? null;
+}
+
+/** A token that stands at a bell now, or null. */
+export async function tokenOf(world: StoreWorld, bell: Bell, name: string): Promise<string | null> {
+  const waiting = bell.wait([name], 1);
+  await world.advance(1);
+  return await waiting;
 }
 
 /** Messages as they come. */

@@ -134,7 +134,7 @@ function testRelease(open: OpenWorld): void {
     await world.advance(500);
     assert.deepEqual(await store.release([task], 2_000), [{ ...released, verdict: "kept" }], "sent twice, no later");
     assert.equal((await store.complete(task, "\njson=1")).verdict, "kept");
-    assert.deepEqual(await store.claim(claimOf(2)), { tasks: [], more: [], nextIn: 1_500 });
+    assert.deepEqual(await store.claim(claimOf(2)), { tasks: [], more: [], nextIn: 1_500, aside: [] });
     await store.enqueue(ask("b"));
     await world.advance(1_500);
     const { tasks } = await store.claim(claimOf(3));

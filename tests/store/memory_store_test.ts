@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { keysOf } from "../../src/keys.ts";
+import type { Bounds } from "../../src/store/ended.ts";
 import { MemoryRedis } from "../../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { testStore } from "../conformance/store.ts";
@@ -16,14 +17,14 @@ interface MemoryWorld extends StoreWorld {
   readonly world: MemoryRedis;
 }
 
-function openMemory(): MemoryWorld {
+function openMemory(bounds?: Bounds): MemoryWorld {
   const world = new MemoryRedis();
   const clock = new FakeClock();
   const keys = keysOf("{test}", "task-queue");
   return {
     world,
     keys,
-    store: new MemoryStore(world, keys, clock),
+    store: new MemoryStore(world, keys, clock, bounds),
     advance: (ms) => clock.advance(ms),
     hints: (name) => Promise.resolve([...world.list(keys.queue(name))]),
     life(key) {
@@ -35,11 +36,13 @@ function openMemory(): MemoryWorld {
       world.list(keys.queue(name)).push(id);
       return Promise.resolve();
     },
+    overwrite: (id, text) => Promise.resolve(world.set(keys.record(id), text)),
+    text: (id) => Promise.resolve(world.get(keys.record(id), clock.now())),
     close: () => Promise.resolve(world.close()),
   };
 }
 
-testStore("memory store", () => Promise.resolve(openMemory()));
+testStore("memory store", (bounds) => Promise.resolve(openMemory(bounds)));
 
 describe("MemoryRedis", () => {
   it("dumps its keyspace by the names of the keys, through the life of a task", async () => {

@@ -33,8 +33,35 @@ export function callOf(command: Exclude<Command, { verb: "advance" | "plant" }>,
       const request = { id: command.id, nonce: nonceOf(command, seen), owner: command.client, lease: command.lease };
       return (store) => store.withdraw(request);
     }
+    case "requeue": {
+      const request = { id: command.id, nonce: nonceOf(command, seen) };
+      return (store) => store.requeue(request);
+    }
+    case "remove":
+    case "dead":
+    case "counts":
+    case "ring":
+      return keepersCall(command, seen);
     default:
       return clientsCall(command, seen);
+  }
+}
+
+function keepersCall(command: Of<"remove" | "dead" | "counts" | "ring">, seen: Seen): Call {
+  switch (command.verb) {
+    case "remove": {
+      const nonce = command.nonce < 0 ? undefined : seen.nonces.at(-command.nonce);
+      const request = { id: command.id, name: command.name, ...(nonce ? { nonce } : {}) };
+      return (store) => store.remove(request);
+    }
+    case "dead": {
+      const { name, verb: _, ...page } = command;
+      return (store) => store.dead(name, page);
+    }
+    case "counts":
+      return (store) => store.counts(command.name);
+    case "ring":
+      return (store) => store.ring(command.name);
   }
 }
 
@@ -150,15 +177,19 @@ function clientsCall(
       return (store) => store.acknowledge({ id: command.id, reader: command.client });
     case "read":
       return async (store) => [
-        await store.read(command.id),
+        await store.read(command.id).catch(nameOf),
         await store.isListened("x"),
-        headerOf(await store.readHeader(command.id)),
+        await store.readHeader(command.id).then(headerOf, nameOf),
       ];
     case "markListened":
       return (store) => store.markListened([command.name], command.listener, command.duration);
     case "leave":
       return (store) => store.leave(command.listener, NAMES);
   }
+}
+
+function nameOf(error: Error): string {
+  return error.name;
 }
 
 /** Of a header only what every store has to answer: it may be part of a whole record. */

@@ -45,7 +45,13 @@ const commands = {
     ifExists: fc.constantFrom("join", "join", "join", "replace", "reject"),
     own: fc.constantFrom(0, 0, 0, 1_000, 200_000),
   }),
-  plant: fc.record({ id, name, timeout: fc.constantFrom(0, 3_000) }),
+  plant: fc.record({
+    id,
+    name,
+    timeout: fc.constantFrom(0, 3_000),
+    /** Written over whatever is there, if that neither runs nor sleeps: nothing that can be read, or a later version's record. */
+    over: fc.constantFrom("", "", "", "garbage", `2${"x".repeat(150)}`),
+  }),
   claim: fc.record({
     listener,
     lease,
@@ -92,6 +98,16 @@ const commands = {
   read: fc.record({ id }),
   markListened: fc.record({ name, listener, duration: fc.constantFrom(1_000, 5_000, 90_000) }),
   leave: fc.record({ listener }),
+  ring: fc.record({ name }),
+  dead: fc.record({
+    name,
+    offset: fc.constantFrom(0, 0, 1),
+    limit: fc.constantFrom(1, 100),
+    newestFirst: fc.boolean(),
+  }),
+  requeue: fc.record({ id, client, nonce }),
+  remove: fc.record({ id, name, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),
+  counts: fc.record({ name }),
 };
 
 type Kinds = typeof commands;
@@ -101,7 +117,15 @@ type Verb = keyof Kinds;
 export type Command = { [V in Verb]: { verb: V } & (Kinds[V] extends fc.Arbitrary<infer T> ? T : never) }[Verb];
 
 /** How often each verb comes; the rest come once. */
-const WEIGHTS: Partial<Record<Verb, number>> = { advance: 4, enqueue: 6, claim: 6, withdraw: 2, renew: 2, fail: 2 };
+const WEIGHTS: Partial<Record<Verb, number>> = {
+  advance: 4,
+  enqueue: 6,
+  claim: 6,
+  withdraw: 2,
+  renew: 2,
+  fail: 2,
+  requeue: 2,
+};
 
 /** Any command. */
 const command: fc.Arbitrary<Command> = fc.oneof(
@@ -156,6 +180,19 @@ const scenes: fc.Arbitrary<Command[]>[] = [
     claimed,
     { verb: "fail", own: 0, state: "failed", retryIn },
   ]),
+  // Dead letters, more than are kept, and what becomes of one.
+  fc.tuple(enqueued, fc.array(fc.constantFrom("a", "b:é", "c"), { minLength: 1, maxLength: 4 }), command).map(
+    ([task, ids, last]): Command[] => [
+      ...ids.flatMap((id): Command[] => [
+        { ...task, kind: "enqueued", id },
+        claimed,
+        { verb: "fail", own: 0, state: "failed", retryIn: -1 },
+        { verb: "advance", ms: 4_000 },
+      ]),
+      last,
+      { verb: "dead", name: task.name, offset: 0, limit: 100, newestFirst: false },
+    ],
+  ),
   // An answer that is read once, and a late copy of its enqueue.
   fc.tuple(enqueued, client).map(([task, client]): Command[] => [
     task,

@@ -89,15 +89,16 @@ export async function walk(port: RedisPort, messages: RedisMessages, commands: r
   world.close();
 }
 
-/** What a foreign producer does, if the id is free. */
+/** What a foreign producer does, if the id is free; or what damages a record that has no place in a sorted set. */
 async function plant(
   world: MemoryRedis,
   port: RedisPort,
   command: Command & { verb: "plant" },
 ): Promise<void> {
-  const { id, name, timeout } = command;
-  const text = JSON.stringify({ params: 1, ...(timeout > 0 ? { timeout } : {}) });
-  const planted = await send(port, "SET", KEYS.record(id), text, "NX");
+  const { id, name, timeout, over } = command;
+  const text = over || JSON.stringify({ params: 1, ...(timeout > 0 ? { timeout } : {}) });
+  if (over && /^1[13]/.test(world.get(KEYS.record(id), -Infinity) ?? "")) return;
+  const planted = await send(port, "SET", KEYS.record(id), text, ...(over ? [] : ["NX"]));
   if (planted === null) return;
   world.set(KEYS.record(id), text);
   await send(port, "RPUSH", KEYS.queue(name), id);

@@ -6,6 +6,7 @@
 import { after, before } from "node:test";
 import { keysOf } from "../../src/keys.ts";
 import type { RedisPort } from "../../src/port/redis.ts";
+import type { Bounds } from "../../src/store/ended.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
 import { testStore } from "../conformance/store.ts";
 import type { StoreWorld } from "../conformance/store_kit.ts";
@@ -27,12 +28,12 @@ after(async () => {
 });
 
 /** Each test has its own prefix; the scripts' time begins at the machine's, so that keys do not expire under the tests. */
-function openRedis(): Promise<StoreWorld> {
+function openRedis(bounds?: Bounds): Promise<StoreWorld> {
   const clock = new FakeClock(Date.now());
   const keys = keysOf(`{test ${++worlds}}`, "task-queue");
   return Promise.resolve({
     keys,
-    store: new RedisStore(port, keys, { time: () => clock.now() }),
+    store: new RedisStore(port, keys, { time: () => clock.now(), ...(bounds ? { bounds } : {}) }),
     advance: (ms) => clock.advance(ms),
     async hints(name) {
       return (await port.exec([["LRANGE", keys.queue(name), "0", "-1"]]))[0] as string[];
@@ -43,6 +44,12 @@ function openRedis(): Promise<StoreWorld> {
     },
     async plant(id, name, text) {
       await port.exec([["SET", keys.record(id), text], ["RPUSH", keys.queue(name), id]]);
+    },
+    async overwrite(id, text) {
+      await port.exec([["SET", keys.record(id), text]]);
+    },
+    async text(id) {
+      return (await port.exec([["GET", keys.record(id)]]))[0] as string | null;
     },
     close: () => Promise.resolve(),
   });

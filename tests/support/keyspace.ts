@@ -7,7 +7,7 @@ const READ: Record<string, (key: string) => [string, ...string[]]> = {
   string: (key) => ["GET", key],
   list: (key) => ["LRANGE", key, "0", "-1"],
   set: (key) => ["SMEMBERS", key],
-  hash: (key) => ["HGETALL", key],
+  hash: (key) => ["HKEYS", key],
   zset: (key) => ["ZRANGE", key, "0", "-1"],
 };
 

@@ -15,7 +15,7 @@ import { CLAIM_CHARACTERS, CLAIM_TASKS, firstScore, type Script, STEPS } from ".
 /** How long the last claim of a listener is remembered at least: longer than any answer can be in doubt. */
 const REPLAY_LIFE_MIN = 60_000;
 const COLON = 58;
-const NOTHING: ClaimAnswer = { tasks: [], more: [], nextIn: null };
+const NOTHING: ClaimAnswer = { tasks: [], more: [], nextIn: null, aside: [] };
 
 /** The last claim of a listener, as it is kept for a replay. */
 interface LastClaim {
@@ -27,7 +27,7 @@ interface LastClaim {
 /** Claims, or answers a replay. */
 export function claim(script: Script, request: ClaimRequest): ClaimAnswer {
   const answer = claimOrReplay(script, request);
-  return { ...answer, tasks: answer.tasks.map(withForeignDeadline) };
+  return { ...answer, aside: script.aside, tasks: answer.tasks.map(withForeignDeadline) };
 }
 
 function claimOrReplay(script: Script, request: ClaimRequest): ClaimAnswer {
@@ -40,14 +40,14 @@ function claimOrReplay(script: Script, request: ClaimRequest): ClaimAnswer {
     promote(script, name);
   }
   const next = nextIn(script, request.names);
-  const found = collect(script, request);
+  const { found, left } = collect(script, request);
   const fence = found.length > 0 ? script.fenceAbove(found) : NO_FENCE;
   const tasks = found.map((record) => script.run(record, { owner: request.listener, fence, lease: request.lease }));
   remember(script, request, { sequence: request.sequence, fence, ids: tasks.map(({ id }) => id) });
-  const waiting = request.names.filter((name) => script.world.list(script.keys.queue(name)).length > 0);
-  if (tasks.length < request.free) return { tasks, more: waiting, nextIn: next };
+  const waiting = left.filter((name) => script.world.list(script.keys.queue(name)).length > 0);
+  if (tasks.length < request.free) return { ...NOTHING, tasks, more: waiting, nextIn: next };
   for (const name of waiting) script.ring(name);
-  return { tasks, more: [], nextIn: next };
+  return { ...NOTHING, tasks, nextIn: next };
 }
 
 /** Says that a listener listens to the names for so long from now. */
@@ -61,27 +61,48 @@ export function listen(script: Script, names: readonly string[], listener: strin
   }
 }
 
-/** Takes hints off the heads of the lists, name by name, until a bound is reached. Dead hints go on the way. */
-function collect(script: Script, request: ClaimRequest): TaskRecord[] {
-  const found: TaskRecord[] = [];
+/** What a claim may still take. */
+interface Budget {
+  tasks: number;
+  characters: number;
+  steps: number;
+}
+
+/**
+ * Takes hints off the heads of the lists, name by name, until a bound is reached; `left` are the names where it was.
+ * Dead hints go on the way, those of a later version to the tail.
+ */
+function collect(script: Script, request: ClaimRequest): { found: TaskRecord[]; left: string[] } {
   const budget = { tasks: Math.min(request.free, CLAIM_TASKS), characters: CLAIM_CHARACTERS, steps: STEPS };
-  const seen = new Set<string>();
-  for (const name of request.names) {
-    const hints = script.world.list(script.keys.queue(name));
-    let taken = 0;
-    while (taken < hints.length && budget.tasks > 0 && budget.characters > 0 && budget.steps > 0) {
-      const id = hints[taken++]!;
-      budget.steps--;
-      const record = seen.has(id) ? null : startable(script, id, name);
-      if (record === null) continue;
-      seen.add(id);
-      found.push(record);
+  const seen = new Map<string, TaskRecord | null>();
+  const left = request.names.filter((name) => gather(script, name, budget, seen));
+  return { found: [...seen.values()].filter((record) => record !== null), left };
+}
+
+/** True when hints may be left that are worth another look at once. */
+function gather(script: Script, name: string, budget: Budget, seen: Map<string, TaskRecord | null>): boolean {
+  const hints = script.world.list(script.keys.queue(name));
+  const isSpent = () => budget.tasks <= 0 || budget.characters <= 0 || budget.steps <= 0;
+  const newer: string[] = [];
+  let looked = 0;
+  while (looked < hints.length && !isSpent()) {
+    const id = hints[looked++]!;
+    budget.steps--;
+    script.setAside(id, name);
+    if (seen.has(id)) continue;
+    const record = startable(script, id, name);
+    if (record !== null) {
       budget.tasks--;
       budget.characters -= record.params.length;
+      seen.set(id, record);
+    } else if (script.unreadable(id) === "newer") {
+      newer.push(id);
+      seen.set(id, null);
     }
-    hints.splice(0, taken);
   }
-  return found;
+  hints.splice(0, looked);
+  hints.push(...newer);
+  return isSpent() && (newer.length === 0 || [...seen.values()].some((record) => record !== null));
 }
 
 function replay(script: Script, request: ClaimRequest, last: LastClaim): ClaimAnswer {

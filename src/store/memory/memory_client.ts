@@ -28,6 +28,7 @@ export function cancel(script: Script, request: CancelRequest): CancelAnswer {
 /** Writes the record of a task that lives outside the queues, never over a live one of another run. */
 export function put(script: Script, request: PutRequest): PutAnswer {
   const found = script.record(request.id);
+  if (script.unreadable(request.id) !== null) return { verdict: "conflict", state: null };
   // Its reader stands in it already; and a dead letter is evidence, which is not rewritten.
   const isFixed = found !== null && (found.taken || script.ended.isDeadLetter(found));
   if (isFixed && found.nonce === request.nonce && found.state === request.state) {

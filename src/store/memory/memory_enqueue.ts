@@ -17,6 +17,7 @@ const HEADERLESS = "(a record without header)";
 
 /** Enqueues one task, or answers what stands in its way. */
 export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer {
+  if (script.unreadable(request.id) !== null) return overUnreadable(script, request);
   const found = recovered(script, request);
   if (found?.nonce === request.nonce && found.state !== "stored") return again(script, request, found);
   const isFreed = found === null || isFree(script, found, request.ifExists);
@@ -27,6 +28,15 @@ export function enqueue(script: Script, request: EnqueueRequest): EnqueueAnswer 
   if (state === "succeeded") return { verdict: "ended", record: found };
   if (request.kind === "asked") script.join(found, clientOf(request.nonce));
   return { verdict: "joined", state, nonce: found.nonce };
+}
+
+/** Over what is no record of this version only a replacement starts. */
+function overUnreadable(script: Script, request: EnqueueRequest): EnqueueAnswer {
+  if (request.ifExists === "reject") return { verdict: "exists", state: "queued" };
+  if (request.ifExists !== "replace") return { verdict: "conflict", name: HEADERLESS };
+  const answer = start(script, request, null);
+  script.ended.dead(request.name).delete(request.id);
+  return answer;
 }
 
 /** A running task whose lease is over is taken back here too: with no listener nobody else would. Its owner may still renew it. */
@@ -64,6 +74,8 @@ function start(script: Script, request: EnqueueRequest, found: TaskRecord | null
   script.world.delete(script.keys.joined(request.id));
   if (found && found.name !== request.name) script.removePlaces(found);
   if (found) script.ended.leaveDead(found);
+  // What stands there without header may have been set aside once.
+  if (found?.name === "" && found.state !== "deleted") script.ended.dead(request.name).delete(request.id);
   return enter(script, request, newRecord(script, request, found?.fence ?? NO_FENCE));
 }
 

@@ -11,6 +11,8 @@ import { CRASHES_MAX, dueBy, type Script } from "./memory_script.ts";
 
 /** A foreign task does not say how long its result is kept. */
 const FOREIGN_RESULT_LIFE = 300_000;
+/** How long a due task of a later version waits for a listener that can read it. */
+const NEWER_WAIT = 5_000;
 /** The nonce of a task whose producer has no client id. */
 const FOREIGN_NONCE = "foreign     00000000";
 
@@ -21,7 +23,7 @@ export function recover(script: Script, name: string): void {
   for (const id of dueBy(leases, script.now).reverse()) {
     const record = script.record(id);
     if (record?.state === "running" && record.name === name) takeBack(script, record);
-    else leases.delete(id);
+    else drop(script, leases, id, name);
   }
 }
 
@@ -63,9 +65,19 @@ export function promote(script: Script, name: string): void {
   const entries = script.world.sorted(script.keys.scheduled(name));
   for (const id of dueBy(entries, script.now)) {
     const record = script.record(id);
-    if (record?.state !== "scheduled" || record.name !== name) entries.delete(id);
+    if (record?.state !== "scheduled" || record.name !== name) drop(script, entries, id, name);
     else if (script.isLate(record)) script.endUnowned(record, "expired");
     else script.queue(record, "tail");
+  }
+}
+
+/** An entry that no record agrees with. A later version's comes up again in a while: its listeners can read it. */
+function drop(script: Script, entries: Map<string, number>, id: string, name: string): void {
+  if (script.unreadable(id) === "newer") {
+    entries.set(id, script.now + NEWER_WAIT);
+  } else {
+    script.setAside(id, name);
+    entries.delete(id);
   }
 }
 
@@ -88,6 +100,7 @@ function adopt(script: Script, record: TaskRecord, name: string): TaskRecord {
 /** Drops at most `steps` dead hints at the head of a list, so that a queue nobody serves does not grow by them. */
 export function trim(script: Script, name: string, steps: number): void {
   const hints = script.world.list(script.keys.queue(name));
-  const alive = hints.slice(0, steps).findIndex((id) => startable(script, id, name) !== null);
+  const isAlive = (id: string) => script.unreadable(id) !== null || startable(script, id, name) !== null;
+  const alive = hints.slice(0, steps).findIndex(isAlive);
   hints.splice(0, alive < 0 ? steps : alive);
 }

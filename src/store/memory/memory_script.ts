@@ -43,6 +43,8 @@ export class Script {
   readonly now: number;
   /** What is kept of the tasks that end in this run, and of those before. */
   readonly ended: EndedTasks;
+  /** Ids whose records cannot be read, and were set aside in this run. */
+  readonly aside: string[] = [];
 
   /** Begins a run. */
   constructor(world: MemoryRedis, keys: Keys, now: number, bounds: ReturnType<typeof boundsOf>) {
@@ -56,6 +58,11 @@ export class Script {
   /** The record of an id, tombstones included, or null. A bare JSON task reads as queued under the name "". */
   record(id: string): TaskRecord | null {
     return findRecord(this.world, this.keys, id, this.now);
+  }
+
+  /** What stands under the key of a record, as it is. */
+  text(id: string): string | null {
+    return this.world.get(this.keys.record(id), this.now);
   }
 
   /** Does something stand there that this version cannot read? */
@@ -162,6 +169,13 @@ export class Script {
       this.world.expiresAt(this.keys.record(record.id), this.now) ?? undefined,
     );
     if (!record.joined) this.rewrite({ ...record, joined: true });
+  }
+
+  /** Puts what no version can read among the dead letters of a name, its bytes as they are. */
+  setAside(id: string, name: string): void {
+    if (this.unreadable(id) !== "broken") return;
+    this.ended.enterDead(id, name);
+    this.aside.push(id);
   }
 
   /** Tells the submitter and those who joined that there is something to read. */

@@ -13,8 +13,18 @@ import type { Clock } from "../../clock.ts";
 import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
 import type { Subscription } from "../../port/redis.ts";
-import type { TaskHeader, TaskRecord } from "../../record.ts";
-import { type Bounds, boundsOf } from "../ended.ts";
+import { decodeRecord, type TaskHeader, type TaskRecord } from "../../record.ts";
+import {
+  type Bounds,
+  boundsOf,
+  type DeadLetters,
+  type DeadPage,
+  type QueueCounts,
+  type RemoveAnswer,
+  type RemoveRequest,
+  type RequeueAnswer,
+  type RequeueRequest,
+} from "../ended.ts";
 import type {
   Bell,
   CancelAnswer,
@@ -37,6 +47,7 @@ import type {
 import { MemoryBell } from "./memory_bell.ts";
 import { claim, listen } from "./memory_claim.ts";
 import { acknowledge, cancel, put, take } from "./memory_client.ts";
+import { counts, dead, remove, requeue } from "./memory_dead.ts";
 import { enqueue } from "./memory_enqueue.ts";
 import { complete, fail, progress, release, renew, withdraw } from "./memory_owner.ts";
 import type { MemoryRedis } from "./memory_redis.ts";
@@ -99,13 +110,13 @@ export class MemoryStore implements Store {
 
   read(id: string): Promise<TaskRecord | null> {
     return this.#run((script) => {
-      const record = script.record(id);
+      const record = readable(script, id);
       return record?.state === "deleted" ? null : record;
     });
   }
 
   readHeader(id: string): Promise<TaskHeader | null> {
-    return this.#run((script) => script.record(id));
+    return this.#run((script) => readable(script, id));
   }
 
   take(request: TakeRequest): Promise<TaskRecord | null> {
@@ -147,6 +158,26 @@ export class MemoryStore implements Store {
     return this.#run(() => new MemoryBell(this.#world, this.#keys, this.#clock));
   }
 
+  ring(name: string): Promise<void> {
+    return this.#run((script) => script.ring(name));
+  }
+
+  dead(name: string, page: DeadPage = {}): Promise<DeadLetters> {
+    return this.#run((script) => dead(script, name, page));
+  }
+
+  requeue(request: RequeueRequest): Promise<RequeueAnswer> {
+    return this.#run((script) => requeue(script, request));
+  }
+
+  remove(request: RemoveRequest): Promise<RemoveAnswer> {
+    return this.#run((script) => remove(script, request));
+  }
+
+  counts(name: string): Promise<QueueCounts> {
+    return this.#run((script) => counts(script, name));
+  }
+
   /** Runs one script after the present call: a microtask each, so they keep their order. */
   async #run<Answer>(verb: (script: Script) => Answer): Promise<Answer> {
     await undefined;
@@ -158,4 +189,10 @@ export class MemoryStore implements Store {
     script.ended.keepBounds();
     return answer;
   }
+}
+
+/** The record of an id; throws `RangeError` where something stands that cannot be read. */
+function readable(script: Script, id: string): TaskRecord | null {
+  const text = script.text(id);
+  return script.unreadable(id) !== null && text !== null ? decodeRecord(id, text) : script.record(id);
 }

@@ -137,9 +137,7 @@ export const acknowledgeScript: Script = defineScript(
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 2, 2) ~= "8" and sub(r, 41, 52) == reader then
-  local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
-  call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
-  leaveDead(id, r)
+  bury(id, r)
 end
 return 1`,
 );

@@ -3,7 +3,8 @@
  *
  * 1. The same sequence again is a replay: the tasks it still owns, with new leases. A lower one does nothing.
  * 2. Expired leases go back, due tasks come forward (`RECOVERY` in `script.ts`).
- * 3. Hints at the head of the lists count only where the record agrees; the others are dropped.
+ * 3. Hints at the head of the lists count only where the record agrees; the others are dropped. One of a record that
+ *    cannot be read is set aside; one of a later version goes to the tail, for listeners that can read it.
  * 4. Written in this order: leases, replay record, headers; the hints go last (protocol rule 2).
  *
  * Rejected: `BLPOP` or `BLMOVE` of ids. Whatever leaves Redis in a blocking answer is lost with that answer.
@@ -21,7 +22,7 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
 /**
  * ARGV: 3 listener, 4 sequence (10 digits), 5 free, 6 lease ms, 7 presence ms (0 = leave it), 8 how many names follow
  * for presence, those names, then the names to look at.
- * Returns {ms until the next due task or -1, names left at a bound, id, record, id, record, …}.
+ * Returns {ms until the next due task or -1, names left at a bound, ids set aside, id, record, id, record, …}.
  */
 export const claimScript: Script = defineScript(
   "claim",
@@ -31,7 +32,7 @@ local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
 local replayKey = base .. "|task-listener|" .. listener
 local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
 local most = math.min(free, TASKS_MAX)
-local answer = { "-1", {} }
+local answer = { "-1", {}, aside }
 
 if presence > 0 then appear(listener, presence, 9, firstName - 1) end
 
@@ -61,10 +62,16 @@ local function adopt(r, name)
 end
 
 local taken, bytes, fenceMin = {}, 0, 0
-local seen, trims, adopted = {}, {}, {}
+local seen, trims, adopted, moved = {}, {}, {}, {}
 
--- One hint: taken, or dead and dropped.
+-- One hint: taken, moved to the tail, set aside, or dead and dropped.
 local function look(id, r, name)
+  if isNewer(r) and not seen[id] then
+    seen[id] = true
+    moved[name] = moved[name] or {}
+    table.insert(moved[name], id)
+  end
+  setAside(id, r, name)
   if isBare(r) then
     r = adopt(r, name)
     adopted[id] = r
@@ -77,7 +84,8 @@ local function look(id, r, name)
   fenceMin = math.max(fenceMin, tonumber(sub(r, 25, 40)))
 end
 
--- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left.
+-- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left that
+-- are worth another look at once.
 local function gather(name)
   local key, at, step, steps = place("queue", name), 0, 8, 0
   if most - #taken > 8 and bytes == 0 then step = 16 end
@@ -91,7 +99,7 @@ local function gather(name)
     if #ids < want then return false end
     if bytes < 2048 * #taken + 1 then step = STEP end
   end
-  return true
+  return #taken > 0 or not moved[name]
 end
 
 local function earliest(a, b)
@@ -133,6 +141,7 @@ local function claim()
   if next then answer[1] = int(math.max(0, next - ms)) end
   if #taken > 0 then sign(newFence(fenceMin))
   else call("SET", replayKey, sequence .. "0000000000000000", "PX", int(math.max(60000, 2 * lease))) end
+  for name, ids in pairs(moved) do call("RPUSH", place("queue", name), unpack(ids)) end
   for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, -1) end
   for _, name in ipairs(left) do
     if call("LLEN", place("queue", name)) > 0 then
@@ -165,8 +174,8 @@ export function claimWords(request: ClaimRequest): string[] {
 
 /** Reads what a claim brought. */
 export function claimAnswer(reply: Reply): ClaimAnswer {
-  const [nextIn, more, ...pairs] = reply as [string, string[], ...string[]];
+  const [nextIn, more, aside, ...pairs] = reply as [string, string[], string[], ...string[]];
   const tasks = [];
   for (let i = 0; i < pairs.length; i += 2) tasks.push(withForeignDeadline(decodeRecord(pairs[i]!, pairs[i + 1]!)));
-  return { tasks, more, nextIn: nextIn === "-1" ? null : Number(nextIn) };
+  return { tasks, more, aside, nextIn: nextIn === "-1" ? null : Number(nextIn) };
 }

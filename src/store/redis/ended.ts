@@ -38,6 +38,13 @@ local function leaveDead(id, r)
   if isLetter(r) then guarded(call, "ZREM", place("dead", nameOf(r)), id) end
 end
 
+-- Only a header that says that the task was deleted on purpose, and whether it had been cancelled.
+local function bury(id, r)
+  local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
+  call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
+  leaveDead(id, r)
+end
+
 local function noteEnded(id, r)
   local name = nameOf(r)
   local list = ended[name] or { bytes = 0, life = LIFE_MIN }
@@ -90,8 +97,8 @@ local function pushEnded(name, list)
   end
   -- A little more than it has to be, so that not every run writes it.
   if call("PTTL", key) < list.life then
-    call("PEXPIRE", key, int(list.life + 4000))
-    call("PEXPIRE", stats, int(list.life + 4000))
+    call("PEXPIRE", key, int(list.life + 3850))
+    call("PEXPIRE", stats, int(list.life + 3850))
   end
   local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
   if not freed then return end

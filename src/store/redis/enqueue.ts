@@ -122,7 +122,11 @@ end
 local function enqueue(task, r)
   if not r then return start(task, nil) end
   if not isRecord(r) then
-    if task.ifExists == "r" then return start(task, nil) end
+    if task.ifExists == "r" then
+      local answer = start(task, nil)
+      guarded(call, "ZREM", place("dead", task.name), task.id)
+      return answer
+    end
     if task.ifExists == "x" then return { "x", "2" } end
     return { "c", "(a record without header)" }
   end
@@ -141,8 +145,8 @@ end
 -- Drops dead hints at the head, so that a queue that nobody serves does not grow by corpses.
 local function isDead(id, r, name)
   if not r then return true end
-  if isBare(r) then return false end
-  if not isRecord(r) or sub(r, 2, 2) ~= "2" or nameOf(r) ~= name then return true end
+  if not isRecord(r) then return false end -- A bare one, or one that a claim sets aside.
+  if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name then return true end
   if not isLate(r) then return false end
   finish(id, r, "7", NO_OWNER)
   return true

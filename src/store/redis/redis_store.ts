@@ -13,7 +13,16 @@ import { QueueFullError, type TaskState } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
 import type { RedisPort, Subscription } from "../../port/redis.ts";
 import { decodeHeader, HEADER_LENGTH, type TaskHeader, type TaskRecord } from "../../record.ts";
-import type { Bounds } from "../ended.ts";
+import type {
+  Bounds,
+  DeadLetters,
+  DeadPage,
+  QueueCounts,
+  RemoveAnswer,
+  RemoveRequest,
+  RequeueAnswer,
+  RequeueRequest,
+} from "../ended.ts";
 import type {
   Bell,
   CancelAnswer,
@@ -46,6 +55,17 @@ import {
   withdrawScript,
 } from "./caller.ts";
 import { claimAnswer, claimScript, claimWords } from "./claim.ts";
+import {
+  deadAnswer,
+  deadScript,
+  deadWords,
+  removeAnswer,
+  removeScript,
+  removeWords,
+  requeueAnswer,
+  requeueScript,
+  ringScript,
+} from "./dead.ts";
 import { enqueueAnswer, enqueueItem, enqueueScript } from "./enqueue.ts";
 import { completeItem, failItem, finishScript } from "./finish.ts";
 import { progressScript, releaseScript, releaseWords, renewScript, renewWords } from "./keep.ts";
@@ -209,5 +229,34 @@ export class RedisStore implements Store {
 
   async openBell(): Promise<Bell> {
     return new RedisBell(await this.#port.blocking(), this.#keys);
+  }
+  async ring(name: string): Promise<void> {
+    await this.#calls.run(ringScript, [name]);
+  }
+
+  async dead(name: string, page: DeadPage = {}): Promise<DeadLetters> {
+    return deadAnswer(await this.#calls.repeat(() => this.#calls.run(deadScript, deadWords(name, page))));
+  }
+
+  async requeue({ id, nonce }: RequeueRequest): Promise<RequeueAnswer> {
+    return requeueAnswer(await this.#calls.repeat(() => this.#calls.run(requeueScript, [id, nonce])));
+  }
+
+  async remove(request: RemoveRequest): Promise<RemoveAnswer> {
+    return removeAnswer(await this.#calls.repeat(() => this.#calls.run(removeScript, removeWords(request))));
+  }
+
+  async counts(name: string): Promise<QueueCounts> {
+    const { queue, scheduled, lease, dead, done, stats } = this.#keys;
+    const numbers = await Promise.all([
+      this.#calls.call("LLEN", queue(name)),
+      this.#calls.call("ZCARD", scheduled(name)),
+      this.#calls.call("ZCARD", lease(name)),
+      this.#calls.call("ZCARD", dead(name)),
+      this.#calls.call("LLEN", done(name)),
+      this.#calls.call("HGET", stats(name), "doneBytes"),
+    ]);
+    const [queued, scheduledCount, running, deadCount, doneCount, doneBytes] = numbers.map(Number) as number[];
+    return { queued, scheduled: scheduledCount, running, dead: deadCount, done: doneCount, doneBytes } as QueueCounts;
   }
 }
