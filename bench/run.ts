@@ -3,10 +3,12 @@
  * what enqueueing and draining cost Redis. Ratios count; absolute times drift with the machine.
  *
  *     deno run -A bench/run.ts      bun bench/run.ts      node --import tsx bench/run.ts
+ *
+ * `ERRAND_TEST_CLIENT` names another client than the default of the runtime.
  */
 import process from "node:process";
-import { connect, RedisTaskQueue } from "../mod.ts";
-import type { RedisPort } from "../src/port/redis.ts";
+import { RedisTaskQueue } from "../mod.ts";
+import { testConnect } from "../tests/support/test_client.ts";
 import { inFlight, PARAMS, percentile, redisCounters, runtimeName, withRedis, withWorker } from "./support.ts";
 
 interface Row {
@@ -34,7 +36,7 @@ const micros = (times: readonly number[]) =>
 /** One question after another, beside a PING and beside a bare push and blocking pop both ways. */
 function answered(): Promise<Row[]> {
   return withRedis(async (server) => {
-    const port = await connect(server.url) as RedisPort;
+    const port = await testConnect(server.url);
     const queue = new RedisTaskQueue(port, "bench");
     const ping = await latencies(QUERIES, () => port.exec([["PING"]]));
     const bare = await withWorker("echo", server.url, 1, async () => {
@@ -84,7 +86,7 @@ function perSecond(count: number, took: number, before: Counters, after: Counter
 /** A backlog written with 100 in flight, then drained by a listener of this process. */
 function drained(): Promise<Row[]> {
   return withRedis(async (server) => {
-    const port = await connect(server.url) as RedisPort;
+    const port = await testConnect(server.url);
     const empty = await redisCounters(port);
     let ended = 0;
     const allEnded = deferred();

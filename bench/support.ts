@@ -4,6 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { RedisPort } from "../src/port/redis.ts";
 import { type RedisServer, startRedis } from "../tests/support/redis_server.ts";
+import { scriptArguments } from "../tests/support/run_script.ts";
 
 /** 200 bytes of JSON, as the peers were measured with. */
 export const PARAMS: { readonly text: string } = { text: "x".repeat(188) };
@@ -21,7 +22,7 @@ export async function withRedis<T>(measure: (server: RedisServer) => Promise<T>)
 /** Runs `measure` while `worker.ts` does its part in a process of the same runtime. */
 export async function withWorker<T>(role: string, url: string, workers: number, measure: () => Promise<T>): Promise<T> {
   const script = fileURLToPath(new URL("./worker.ts", import.meta.url));
-  const child = spawn(process.execPath, [...runtimeArguments(), script, role, url, String(workers)], {
+  const child = spawn(process.execPath, [...scriptArguments(), script, role, url, String(workers)], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   try {
@@ -40,11 +41,6 @@ function end(child: ChildProcess): Promise<unknown> {
   child.stdin!.end();
   const kill = setTimeout(() => child.kill("SIGKILL"), 5_000);
   return ended.finally(() => clearTimeout(kill));
-}
-
-function runtimeArguments(): string[] {
-  if ("Deno" in globalThis) return ["run", "-A"];
-  return "Bun" in globalThis ? [] : ["--import", "tsx"];
 }
 
 /** The name of the runtime that measures. */

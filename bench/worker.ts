@@ -3,11 +3,11 @@
  * that a question and an answer can cost on the same client. Ends when its standard input ends.
  */
 import process from "node:process";
-import { connect, RedisTaskQueue } from "../mod.ts";
-import type { RedisPort } from "../src/port/redis.ts";
+import { RedisTaskQueue } from "../mod.ts";
+import { testConnect } from "../tests/support/test_client.ts";
 
 const [, , role, url, workers] = process.argv;
-const redis = await connect(url!);
+const redis = await testConnect(url!);
 const stop = new AbortController();
 process.stdin.on("end", () => stop.abort()).resume();
 
@@ -17,13 +17,12 @@ if (role === "listen") {
   console.log("ready");
   await listening;
 } else {
-  const port = redis as RedisPort;
-  const blocking = await port.blocking();
+  const blocking = await redis.blocking();
   stop.signal.addEventListener("abort", () => blocking.close());
   console.log("ready");
   while (!stop.signal.aborted) {
     const popped = await blocking.call(["BLPOP", "echo:in", "1"], 3_000).catch(() => null);
-    if (Array.isArray(popped)) await port.exec([["RPUSH", "echo:out", String(popped[1])]]);
+    if (Array.isArray(popped)) await redis.exec([["RPUSH", "echo:out", String(popped[1])]]);
   }
 }
 redis.close();
