@@ -30,7 +30,7 @@ export interface ValueContext {
  *
  * @example
  * ```ts
- * import type { Serializer } from "errand";
+ * import type { Serializer } from "@errand/errand";
  *
  * const dates: Serializer = {
  *   name: "dates",
@@ -89,7 +89,7 @@ function refuseLoss(value: unknown, seen?: Set<object>): void {
   const { path, what } = loss;
   throw new TypeError(
     `JSON has no form for a ${what}${path === "" ? "" : ` (at ${path})`}; ` +
-      "send plain data, or use a serializer that has one, such as errand/devalue",
+      "send plain data, or use a serializer that has one, such as @errand/errand/devalue",
   );
 }
 
@@ -182,10 +182,11 @@ export function isSerializerName(name: unknown): name is string {
   return typeof name === "string" && /^[a-z0-9._/+]{1,32}$/.test(name);
 }
 
-/** A codec's own promise, with an end. */
+/** A codec's own promise, with an end. The timer keeps no process alive: whoever waits may have gone before it. */
 function later<Value>(promise: Promise<Value>, fail: Fail, { clock = systemClock }: Codecs): Promise<Value> {
   return new Promise<Value>((resolve, reject) => {
-    const cancel = clock.after(CODEC_LIMIT, () => reject(fail(`it did not answer within ${CODEC_LIMIT} ms`)));
+    const giveUp = () => reject(fail(`it did not answer within ${CODEC_LIMIT} ms`));
+    const cancel = clock.after(CODEC_LIMIT, giveUp, { background: true });
     const done = (settle: () => void) => {
       cancel();
       settle();
