@@ -13,6 +13,7 @@ import { jsonSerializer } from "../src/serializer.ts";
 import type { EnqueueRequest } from "../src/store/store.ts";
 import { handlerFor, type RedisTask, type TaskFns } from "../src/task.ts";
 import { Unreadable } from "../src/unreadable.ts";
+import { FakeClock } from "./support/fake_clock.ts";
 import { deferred, enqueue, never, openMemory, withVerbs } from "./support/listening.ts";
 import { within } from "./support/wait.ts";
 
@@ -132,6 +133,40 @@ describe("startAttempt", () => {
     await assert.rejects(task.update(1, 2), TaskTimeoutError);
     await attempt.written;
     assert.equal((await store.read("never"))?.state, "expired");
+  });
+
+  it("F9: has 30 minutes without a deadline, fails then under its fence, and ignores a late result", async () => {
+    const clock = new FakeClock();
+    const gate = deferred<string>();
+    const { attempt, record } = await start("hung", () => gate.promise, { timeout: 0, clock });
+    await clock.advance(1_799_999);
+    assert.equal(attempt.controller.signal.aborted, false);
+    await clock.advance(1);
+    assert.equal((await within(attempt.settled, "the limit")).state, "failed");
+    assert.equal((await attempt.written)?.verdict, "accepted");
+    const failed = await store.read("hung");
+    assert.equal(failed?.fence, record.fence);
+    assert.match((await errorOf("hung")).message, /attemptTimeout \(1800000 ms\)/);
+    gate.resolve("late");
+    await clock.advance(60_000);
+    assert.deepEqual(await store.read("hung"), failed);
+  });
+
+  it("F9: has all the time until its deadline when it has one, unless attemptTimeout is shorter", async () => {
+    const day = 86_400_000;
+    const cases = [
+      { id: "day", limits: {}, before: day - 10_000, state: "expired" },
+      { id: "short", limits: { attemptTimeout: 50 }, before: 49, state: "failed" },
+    ];
+    for (const { id, limits, before, state } of cases) {
+      const clock = new FakeClock();
+      const { attempt } = await start(id, () => never(), { timeout: day, clock, ...limits });
+      await clock.advance(before);
+      assert.equal(attempt.controller.signal.aborted, false, id);
+      await clock.advance(10_000 + systemClock.monotonic()); // The claim was stamped by that clock.
+      assert.equal((await within(attempt.settled, id)).state, state);
+      await attempt.written;
+    }
   });
 
   it("writes nothing when it is abandoned", async () => {
