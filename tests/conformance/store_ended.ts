@@ -7,10 +7,12 @@ import assert from "node:assert/strict";
 import {
   ADA,
   ask,
+  BOB,
   claimed,
   claimOf,
   finished,
   inWorld,
+  nonce,
   type OpenWorld,
   own,
   stateOf,
@@ -45,6 +47,19 @@ function testList(open: OpenWorld): void {
     assert.deepEqual([done, doneBytes, dead], [5, bytes, 0]);
   });
 
+  inWorld(open, "one that is met twice after its deadline ends once", async (world) => {
+    await twice(world, "claimed");
+    await world.advance(1_000);
+    await world.store.claim(claimOf(1));
+    assert.equal((await world.store.counts("greet")).done, 2, "cancelled once and expired once");
+    await world.store.enqueue(ask("first", { timeout: 1_000 }));
+    await twice(world, "swept");
+    await world.advance(1_000);
+    await world.store.enqueue(ask("last"));
+    assert.deepEqual(await world.hints("greet"), ["last"]);
+    assert.equal((await world.store.counts("greet")).done, 5);
+  });
+
   inWorld(open, "what has expired by itself is forgotten when others end", async (world) => {
     for (let n = 1; n <= 5; n++) await completed(world, `a${n}`, n);
     await world.advance(300_000);
@@ -67,6 +82,13 @@ function testList(open: OpenWorld): void {
     await completed(world, "short", 2);
     assert.ok((await world.life(world.keys.done("greet")))! > 890_000);
   });
+}
+
+/** A cancelled task leaves its hint, so one that comes again has two. */
+async function twice({ store }: StoreWorld, id: string): Promise<void> {
+  await store.enqueue(ask(id, { timeout: 1_000 }));
+  await store.cancel({ id });
+  await store.enqueue(ask(id, { timeout: 1_000, nonce: nonce(BOB) }));
 }
 
 function testBytes(open: OpenWorld): void {

@@ -77,8 +77,8 @@ local function look(id, r, name)
     adopted[id] = r
   end
   if not isRecord(r) or sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
-  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
   seen[id] = true
+  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
   taken[#taken + 1] = { id = id, r = r, name = name }
   bytes = bytes + #r
   fenceMin = math.max(fenceMin, tonumber(sub(r, 25, 40)))

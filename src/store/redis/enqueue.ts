@@ -143,12 +143,14 @@ local function enqueue(task, r)
 end
 
 -- Drops dead hints at the head, so that a queue that nobody serves does not grow by corpses.
+local swept = {}
 local function isDead(id, r, name)
-  if not r then return true end
+  if not r or swept[id] then return true end
   if not isRecord(r) then return false end -- A bare one, or one that a claim sets aside.
   if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name then return true end
   if not isLate(r) then return false end
   finish(id, r, "7", NO_OWNER)
+  swept[id] = true
   return true
 end
 local function sweep(name, most)
