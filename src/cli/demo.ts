@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import process from "node:process";
 import { buildCommand, type Command } from "@stricli/core";
 import { type Child, Children, pathOf } from "./children.ts";
@@ -25,6 +26,12 @@ const INTERVAL_MS = 1_000;
 /** The demo promises to end within a minute. */
 const DEMO_MS = 50_000;
 const NAMES = Object.keys(demoTasks);
+const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
+/** What a listener is started from: files beside this one, from the sources and in the npm package. */
+const LISTENER = {
+  cli: new URL(`../../cli.${EXTENSION}`, import.meta.url),
+  worker: new URL(`./demo_worker.${EXTENSION}`, import.meta.url),
+};
 
 /** The command `demo`. */
 export const demoCommand: Command<CliContext> = buildCommand<Record<string, never>, [], CliContext>({
@@ -60,7 +67,7 @@ async function demo(this: CliContext): Promise<void> {
 async function tell(context: CliContext, children: Children): Promise<void> {
   const began = performance.now();
   const say = (line: string): void => context.output.text(`${line}\n`);
-  const redis = await startPrivateRedis(children);
+  const redis = existsSync(LISTENER.cli) ? await startPrivateRedis(children) : null;
   say(opening(redis));
   const story = new DemoStory({
     say,
@@ -84,19 +91,19 @@ function opening(redis: PrivateRedis | null): string {
   if (redis !== null) {
     return `Redis: a private ${redis.program} at ${redis.url} (pid ${redis.pid}), nothing kept on disk`;
   }
-  return "Redis: there is no redis-server here, so this shows the memory store; all runs in this process.\n" +
-    "       Install redis-server to see listeners in processes of their own.";
+  const [lack, way] = existsSync(LISTENER.cli)
+    ? ["there is no redis-server here", "Install redis-server"]
+    : ["this is a single binary, which has no listener to start", "Run the demo by npx, bunx or Deno"];
+  return `Redis: ${lack}, so this shows the memory store; all runs in this process.\n` +
+    `       ${way} to see listeners in processes of their own.`;
 }
 
 /** Two listeners, ready for tasks. */
 async function startListeners(children: Children, url: string): Promise<readonly Child[]> {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const cli = new URL(`../../cli.${extension}`, import.meta.url);
-  const worker = pathOf(new URL(`./demo_worker.${extension}`, import.meta.url));
   const durations = ["--lease", `${LEASE_MS}ms`, "--interval", `${INTERVAL_MS}ms`, "--grace", "1s"];
-  const args = ["listen", worker, "--prefix", PREFIX, "--workers", "2", ...durations];
+  const args = ["listen", pathOf(LISTENER.worker), "--prefix", PREFIX, "--workers", "2", ...durations];
   const env = { REDIS_URL: url, [DEMO_LISTENER]: "1" };
-  const listeners = [1, 2].map(() => children.startModule(cli, args, env));
+  const listeners = [1, 2].map(() => children.startModule(LISTENER.cli, args, env));
   await Promise.all(listeners.map((listener) => listener.matches(/listening to/)));
   return listeners;
 }

@@ -89,6 +89,11 @@ export function bunRoads(): void {
       },
     );
 
+    it("shows the demo on the memory store, and says why", SLOW, async () => {
+      const shown = await succeed([binary], ["demo"], { cwd: folder });
+      assert.match(shown, /this is a single binary, .*the memory store.*\n.*npx, bunx or Deno[^]*\nDone in /);
+    });
+
     it("says what a module lacks", SLOW, async () => {
       const { code, stderr } = await run([binary], ["listen", "./broken.ts"], { cwd: folder });
       assert.equal(code, 2);

@@ -70,6 +70,20 @@ export function nodeRoads(): void {
       await walk({ redis, listen: ["npx", "errand"], module: "./tasks.mjs", cwd: folder });
     });
 
+    it("has what deno.json exports, one command, and every page that its README leads to", SLOW, () => {
+      const home = join(folder, "node_modules", NAME);
+      const [deno, own, built] = [join(ROOT, "deno.json"), join(ROOT, "package.json"), join(home, "package.json")]
+        .map((path) => JSON.parse(readFileSync(path, "utf8")));
+      for (const key of ["name", "version", "license"]) assert.equal(built[key], deno[key]);
+      for (const key of ["description", "keywords", "engines"]) assert.deepEqual(built[key], own[key]);
+      assert.deepEqual(Object.keys(built.exports), Object.keys(deno.exports));
+      assert.deepEqual(Object.keys(built.bin), ["errand"]);
+      assert.deepEqual(Object.keys(built.dependencies), Object.keys(own.dependencies));
+      assert.deepEqual(built.peerDependencies, own.peerDependencies);
+      const links = readFileSync(join(home, "README.md"), "utf8").matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g);
+      assert.deepEqual([...links].map(([, path]) => path!).filter((path) => !existsSync(join(home, path))), []);
+    });
+
     it(`npx ${NAME}, found by its name in a registry`, SLOW, async () => {
       const cwd = emptyFolder({ "tasks.mjs": TASKS_MJS });
       await walk({ redis, listen: ["npx", NAME], module: "./tasks.mjs", cwd, env: registry.env });
@@ -112,10 +126,11 @@ export function nodeRoads(): void {
       writeFileSync(join(folder, "typed.mts"), [...others, TYPED, ...used].join(""));
       const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
       const strict = ["--noEmit", "--strict", "--target", "es2022", "--lib", "esnext,dom"];
-      for (const [module, resolution] of [["nodenext", "nodenext"], ["esnext", "bundler"]] as const) {
+      const worlds = [["nodenext", "nodenext"], ["esnext", "bundler"]] as const;
+      await Promise.all(worlds.map(([module, resolution]) => {
         const args = [...strict, "--module", module, "--moduleResolution", resolution, "typed.mts"];
-        await succeed(["node", tsc], args, { cwd: folder });
-      }
+        return succeed(["node", tsc], args, { cwd: folder });
+      }));
     });
 
     it("without any other package: the memory store works, and connect says what it lacks", SLOW, async () => {
