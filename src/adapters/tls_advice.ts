@@ -53,7 +53,10 @@ export async function withTlsAdvice<Port extends { close(): void }>(
     const reason = error.cause instanceof Error ? error.cause.message : error.message;
     const advice = tlsAdvice(target, reason);
     if (advice === undefined) throw error;
-    throw new ConnectionLostError(`${error.message.replace(/[\s.:]+$/, "")}. ${advice}`, { sent: error.sent, cause: error.cause });
+    throw new ConnectionLostError(`${error.message.replace(/[\s.:]+$/, "")}. ${advice}`, {
+      sent: error.sent,
+      cause: error.cause,
+    });
   }
 }
 
