@@ -24,6 +24,13 @@
  */
 export type { BunRedisClient } from "./src/adapters/bun.ts";
 export { type ClientName, connect, type ConnectOptions } from "./src/adapters/connect.ts";
+export type {
+  DbRedisClient,
+  DbRedisModule,
+  DbRedisOptions,
+  DbRedisPipeline,
+  DbRedisSubscription,
+} from "./src/adapters/db_redis_module.ts";
 export type { IoredisClient, IoredisPipeline, IoredisStream } from "./src/adapters/ioredis.ts";
 export type { NodeRedisClient } from "./src/adapters/node_redis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";

@@ -10,7 +10,7 @@ import type { RedisPort } from "../port/redis.ts";
 import type { MemoryRedis } from "../store/memory/memory_redis.ts";
 import { bunRedis, type BunRedisClient, connectBun, fromBun, isBunRedis } from "./bun.ts";
 import { connectDbRedis, dbRedisUnfit, isDbRedis } from "./db_redis.ts";
-import { importDbRedis, isDeno } from "./db_redis_module.ts";
+import { type DbRedisModule, importDbRedis, isDbRedisModule, isDeno } from "./db_redis_module.ts";
 import { connectIoredis, fromIoredis, type IoredisClient, isIoredis } from "./ioredis.ts";
 import { connectNodeRedis, fromNodeRedis, isNodeRedis, type NodeRedisClient } from "./node_redis.ts";
 import { warnOfPlainTcp } from "./plain_tcp.ts";
@@ -49,10 +49,11 @@ const NO_DB_REDIS =
 /** Options of {@linkcode connect}. */
 export interface ConnectOptions extends DialOptions {
   /**
-   * The client to use for a URL.
+   * The client to use for a URL. In place of "@db/redis" the module itself, where it cannot be imported by errand (which
+   * comes from npm, or was compiled), or stands in for another version: `import * as redis from "jsr:@db/redis"`.
    * @default "bun" on Bun; "@db/redis" on Deno where it can be imported; "ioredis" on Node, and for what those cannot do
    */
-  readonly client?: ClientName;
+  readonly client?: ClientName | DbRedisModule;
   /** Hears what there is to say about the connection. @default warnings and errors go to the console */
   readonly log?: Log;
 }
@@ -89,10 +90,14 @@ async function connectUrl(url: string, options: ConnectOptions): Promise<RedisPo
     throw new TypeError(`Cannot connect to ${redact(url)} with option "tls": only rediss:// is encrypted`);
   }
   const client = options.client ?? await defaultClient(target, options);
-  const unfit = CONNECTORS[client].unfit?.(target, options);
-  if (unfit !== undefined) throw new TypeError(`Cannot use client "${client}" for ${redact(url)}: ${unfit}`);
+  const name = typeof client === "string" ? client : "@db/redis";
+  const unfit = CONNECTORS[name].unfit?.(target, options);
+  if (unfit !== undefined) throw new TypeError(`Cannot use client "${name}" for ${redact(url)}: ${unfit}`);
   warnOfPlainTcp(target, options.log ?? consoleLog);
-  return await withTlsAdvice(target, CONNECTORS[client].connect(target, options));
+  const connecting = typeof client === "string"
+    ? CONNECTORS[client].connect(target, options)
+    : connectDbRedis(target, options, client);
+  return await withTlsAdvice(target, connecting);
 }
 
 /** The runtime's own client, unless it cannot do what is asked for or is not there. */
@@ -129,7 +134,7 @@ function checkOptions(options: ConnectOptions): void {
     }
   }
   const { client } = options;
-  if (client !== undefined && !Object.hasOwn(CONNECTORS, client)) {
+  if (client !== undefined && !isDbRedisModule(client) && !Object.hasOwn(CONNECTORS, client)) {
     const known = Object.keys(CONNECTORS).map((name) => `"${name}"`).join(", ");
     throw new TypeError(`Cannot connect: unknown client "${String(client)}". Expected one of ${known}`);
   }

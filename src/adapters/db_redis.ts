@@ -40,12 +40,16 @@ export function isDbRedis(value: object): boolean {
 }
 
 /**
- * Connects to where `target` says, with the `@db/redis` package.
+ * Connects to where `target` says, with the `@db/redis` package: the given one, or else it is imported.
  * @throws {ConnectionLostError} when Redis cannot be used, naming why.
  * @throws {TypeError} on another runtime than Deno, and when the package cannot be imported.
  */
-export async function connectDbRedis(target: RedisTarget, options: DialOptions = {}): Promise<RedisPort> {
-  return await openPort(dbRedisDialer(await importDbRedis(), target, options));
+export async function connectDbRedis(
+  target: RedisTarget,
+  options: DialOptions = {},
+  redis?: DbRedisModule,
+): Promise<RedisPort> {
+  return await openPort(dbRedisDialer(redis ?? await importDbRedis(), target, options));
 }
 
 /** Makes wires of the client. */

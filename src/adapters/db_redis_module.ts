@@ -80,6 +80,14 @@ export function isDeno(): boolean {
   return "Deno" in globalThis && !("Bun" in globalThis);
 }
 
+/** Whether `value` looks like the module. */
+export function isDbRedisModule(value: unknown): value is DbRedisModule {
+  if (typeof value !== "object" || value === null) return false;
+  return ["createLazyClient", "ErrorReplyError"].every((name) =>
+    typeof (value as Record<string, unknown>)[name] === "function"
+  );
+}
+
 let imported: Promise<DbRedisModule> | undefined;
 
 /**
@@ -96,7 +104,8 @@ async function importModule(): Promise<DbRedisModule> {
   try {
     return await withDeadline(import(SPECIFIER) as Promise<DbRedisModule>, IMPORT_LIMIT, late, { background: true });
   } catch (cause) {
-    const way = `Add it with \`deno add jsr:@db/redis\`, or map "${SPECIFIER}" in your import map`;
+    const way = `Add it with \`deno add jsr:@db/redis\`, map "${SPECIFIER}" in your import map, or pass the module: ` +
+      '`import * as redis from "jsr:@db/redis"`, connect(url, { client: redis })';
     throw new TypeError(`Cannot connect with @db/redis: the package cannot be imported. ${way}`, { cause });
   }
 }

@@ -34,7 +34,9 @@ testLimits();
 function testAbsent(failure: TypeError): void {
   describe("@db/redis where it cannot be had", () => {
     it("is refused by name, with the way to it", async () => {
-      const expected = isDeno() ? /`deno add jsr:@db\/redis`, or map "jsr:@db\/redis@\^0\.41\.0"/ : /it needs Deno/;
+      const expected = isDeno()
+        ? /`deno add jsr:@db\/redis`, map "jsr:@db\/redis@\^0\.41\.0".* \{ client: redis \}/
+        : /it needs Deno/;
       await assert.rejects(open("redis://127.0.0.1:1"), (error) => error === failure && expected.test(failure.message));
     });
 
@@ -72,6 +74,13 @@ function testPeculiarities(module: DbRedisModule): void {
       await assert.rejects(port.exec([["EVAL", NESTED, "0"]]), lost(true)); // No other client minds.
       assert.deepEqual(entries, []);
       port.close();
+    });
+
+    it("can be handed over as a module, which is what errand from npm needs", async () => {
+      const port = await connect(server.url, { client: module }) as RedisPort;
+      await assert.rejects(port.exec([["EVAL", NESTED, "0"]]), lost(true)); // No other client minds.
+      port.close();
+      await assert.rejects(connect("unix:///s", { client: module }), /client "@db\/redis" for unix/);
     });
 
     it("drops a connection whose replies are shifted after an error within an array", async () => {
