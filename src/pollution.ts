@@ -30,24 +30,26 @@ export function isSuspicious(json: string): boolean {
 /** Walks through objects, arrays, maps, sets and causes, cycles included; throws a `TypeError` at the first such member. */
 export function refusePollution(value: unknown, isRefused: typeof isPolluting = isPolluting): void {
   const seen = new Set<unknown>();
-  const open: unknown[] = [value];
+  const open = [value];
   while (open.length > 0) {
     const next = open.pop();
     if (typeof next !== "object" || next === null || ArrayBuffer.isView(next) || seen.has(next)) continue;
     seen.add(next);
-    for (const [key, member] of membersOf(next)) {
+    if (next instanceof Map) addAll(open, [...next.keys(), ...next.values()], isRefused);
+    else if (next instanceof Set) addAll(open, [...next], isRefused);
+    else if (next instanceof Error) addAll(open, [next.cause], isRefused);
+    for (const key of Object.keys(next)) {
+      const member = (next as Record<string, unknown>)[key];
       if (isRefused(key, member)) throw refused(key);
-      if (typeof member === "object") open.push(member);
+      if (typeof member === "object" && member !== null) open.push(member);
     }
   }
 }
 
-/** Entries of a map have no key that an object could get. */
-function membersOf(value: object): Iterable<[string, unknown]> {
-  if (value instanceof Map) return [...value].flatMap(([key, member]) => [["(map)", key], ["(map)", member]]);
-  if (value instanceof Set) return [...value].map((member) => ["(set)", member]);
-  if (value instanceof Error) return [...Object.entries(value), ["cause", value.cause]];
-  return Object.entries(value);
+/** What stands in an object without a key of its own. */
+function addAll(open: unknown[], members: readonly unknown[], isRefused: typeof isPolluting): void {
+  for (const member of members) isRefused("", member);
+  open.push(...members);
 }
 
 function refused(key: string): TypeError {

@@ -61,23 +61,29 @@ describe("the examples", () => {
   });
 });
 
-describe("README.md", () => {
-  const page = readFileSync(join(ROOT, "README.md"), "utf8");
+describe("runnable blocks", () => {
   const folder = mkdtempSync(join(ROOT, "tests", ".readme-"));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  for (const [index, block] of runnableBlocks(page).entries()) {
-    it(`block ${index + 1} prints what its comments say`, async () => {
-      const file = join(folder, `block_${index}.ts`);
-      writeFileSync(file, fromHere(block));
-      const expected = [...block.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, text]) => text).join("\n");
-      assertPrints(await run(file), expected);
+  for (const name of ["README.md", "docs/serializers.md"]) {
+    const blocks = runnableBlocks(readFileSync(join(ROOT, name), "utf8"));
+    for (const [index, block] of blocks.entries()) {
+      it(`block ${index + 1} of ${name} prints what its comments say`, async () => {
+        const file = join(folder, `${name.replaceAll(/\W/g, "_")}_${index}.ts`);
+        writeFileSync(file, fromHere(block));
+        const expected = [...block.matchAll(/console\.log\(.*\); \/\/ (.*)$/gm)].map(([, text]) => text).join("\n");
+        assertPrints(await run(file), expected);
+      });
+    }
+
+    it(`${name} has a block that runs`, () => {
+      assert.ok(blocks.length > 0);
     });
   }
+});
 
-  it("has a block that runs", () => {
-    assert.ok(runnableBlocks(page).length > 0);
-  });
+describe("README.md", () => {
+  const page = readFileSync(join(ROOT, "README.md"), "utf8");
 
   it("has the exit codes of the command line", async () => {
     const { EXIT_MEANINGS } = await import("../src/cli/exit_codes.ts");

@@ -15,7 +15,7 @@
 import { Packr } from "msgpackr";
 import { isPolluting, refusePollution } from "../pollution.ts";
 import type { Serializer } from "../serializer.ts";
-import { fromBase64, toBase64, toBinary } from "./base64.ts";
+import { binaryOf, bytesOf, toBase64 } from "./base64.ts";
 
 /** Records are msgpackr's own form of objects; without them maps and cycles are refused. */
 const packr = new Packr({ structuredClone: true });
@@ -31,10 +31,9 @@ export const msgpackrSerializer: Serializer = {
     return toBase64(packr.pack(value));
   },
   deserialize(text: string): unknown {
-    const bytes = fromBase64(text);
-    const value: unknown = packr.unpack(bytes);
+    const binary = binaryOf(text);
+    const value: unknown = packr.unpack(bytesOf(binary));
     // A key is named in the bytes: most values need no walk.
-    const binary = toBinary(bytes);
     if (binary.includes("__proto_") || binary.includes("constructor")) refusePollution([value], isPollutingHere);
     return value;
   },
@@ -46,11 +45,10 @@ function isPollutingHere(key: string, value: unknown): boolean {
 }
 
 function isRefused(key: string, value: unknown): boolean {
-  if (typeof value === "function") throw new TypeError(`MessagePack has no form for a function (at ${key})`);
-  if (typeof value === "object" && value !== null && !isWritten(value)) {
-    throw new TypeError(`MessagePack has no form for ${Object.prototype.toString.call(value)} (at ${key})`);
-  }
-  return isPollutingHere(key, value);
+  const isLost = typeof value === "function" || (typeof value === "object" && value !== null && !isWritten(value));
+  if (!isLost) return isPollutingHere(key, value);
+  const what = typeof value === "function" ? "function" : Object.prototype.toString.call(value).slice(8, -1);
+  throw new TypeError(`MessagePack has no form for a ${what}${key === "" ? "" : ` (at ${key})`}`);
 }
 
 function isWritten(value: object): boolean {
