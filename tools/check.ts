@@ -37,13 +37,14 @@ export const LAYERS: readonly Layer[] = [
   },
   {
     name: "queue",
-    files: /^src\/(queue|calls|cancel|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
+    files:
+      /^src\/(queue|listening|eviction|calls|cancel|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
     on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {
     name: "listener",
     files:
-      /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter)\.ts$/,
+      /^src\/(listener|claim_loop|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter|health)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/(options|events)\.ts$/, on: ["executor", "store", "pure"] },
