@@ -175,7 +175,11 @@ export class Waiter {
       return current.reject(new TaskCancelledError(`Cannot wait for task ${this.id}: it was deleted`));
     }
     if (header !== null) return;
-    await current.wait.resubmit().catch((error) => current.reject(error));
+    await current.wait.resubmit().catch((error) => {
+      // A Redis that has lost it may be away or read-only still (a failover): the next look asks again.
+      if (error instanceof ConnectionLostError) throw error;
+      current.reject(error);
+    });
   }
 }
 
