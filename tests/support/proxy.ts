@@ -19,7 +19,7 @@ interface Pair {
 
 /** A running proxy. */
 export class Proxy {
-  readonly #targetPort: number;
+  #targetPort: number;
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
   #frozen = false;
@@ -79,6 +79,12 @@ export class Proxy {
       near.resetAndDestroy();
       far.destroy();
     }
+  }
+
+  /** Leads to another server from now on, as a name does after a failover; all connections are reset. */
+  moveTo(port: number): void {
+    this.#targetPort = port;
+    this.reset();
   }
 
   /** Resets new connections at once, until told otherwise. */
