@@ -84,12 +84,20 @@ export class RedisServer {
     return this.#child?.pid ?? 0;
   }
 
-  /** Starts it again on the same port (empty, unless told to keep data), after `kill9()`. */
-  async restart(): Promise<void> {
+  /** Where it keeps its files. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** Starts it again on the same port (empty, unless told to keep data), after `kill9()`; `args`: more of them, this once. */
+  async restart(args: readonly string[] = []): Promise<void> {
     await this.kill9();
     this.#output = "";
     this.#failure = undefined;
-    const child = spawn("redis-server", this.#args(), { cwd: this.#folder, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("redis-server", [...this.#args(), ...args], {
+      cwd: this.#folder,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#child = child;
     live.add(child);
     child.stdout.on("data", (chunk) => this.#output += String(chunk));
