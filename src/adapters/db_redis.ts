@@ -152,12 +152,12 @@ class DbRedisWire implements Wire {
     const [first] = commands;
     if (commands.length === 1 && first) return [await this.#call(first)];
     const pipeline = this.#client.pipeline();
-    for (const [name, ...args] of commands) pipeline.sendCommand(name, args);
+    for (const [name, ...args] of commands) pipeline.sendCommand(name, args, AS_BYTES);
     return (await pipeline.flush()).map((reply) => this.#toReply(reply));
   }
 
   #call([name, ...args]: Command): Promise<Reply> {
-    return this.#client.sendCommand(name, args).catch((error) => {
+    return this.#client.sendCommand(name, args, AS_BYTES).catch((error) => {
       if (this.#isReply(error)) return error;
       throw error;
     }).then((reply) => this.#toReply(reply));
@@ -176,7 +176,9 @@ class DbRedisWire implements Wire {
   ): Promise<void> {
     while (!this.#over.signal.aborted) {
       try {
-        for await (const { message, channel } of subscription.receive()) onMessage(message, channel);
+        for await (const { message, channel } of subscription.receiveBuffers()) {
+          onMessage(TEXT.decode(message), channel);
+        }
         return;
       } catch (error) {
         if (!this.#isReply(error)) throw error;
@@ -210,12 +212,17 @@ class DbRedisWire implements Wire {
     return error instanceof this.#redis.ErrorReplyError;
   }
 
-  /** The text of an error is the whole line, with its "-". */
   #toReply(reply: unknown): Reply {
+    if (reply instanceof Uint8Array) return TEXT.decode(reply);
+    if (Array.isArray(reply)) return reply.map((one) => this.#toReply(one));
+    // The text of an error is the whole line, with its "-".
     return this.#isReply(reply) ? new RedisReplyError(reply.message.replace(/^-/, "")) : reply as Reply;
   }
 }
 
+/** Strings are read here: the client loses a byte order mark in front of one. */
+const AS_BYTES = { returnUint8Arrays: true };
+const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Codes with which PING too is refused. */
 const NO_PING = new Set(["NOAUTH", "NOPERM", "LOADING", "MASTERDOWN", "BUSY"]);
 

@@ -47,8 +47,8 @@ export interface DbRedisOptions {
 
 /** What errand uses of a client of `@db/redis`. */
 export interface DbRedisClient {
-  /** Sends one command. */
-  sendCommand(command: string, args: string[]): Promise<unknown>;
+  /** Sends one command; its answer holds bytes in place of strings if asked to. */
+  sendCommand(command: string, args: string[], options?: { returnUint8Arrays?: boolean }): Promise<unknown>;
   /** Begins a batch of commands. */
   pipeline(): DbRedisPipeline;
   /** Listens to channels. */
@@ -61,8 +61,8 @@ export interface DbRedisClient {
 
 /** A batch of a {@linkcode DbRedisClient}. */
 export interface DbRedisPipeline {
-  /** Adds a command. */
-  sendCommand(command: string, args: string[]): unknown;
+  /** Adds a command; its answer holds bytes in place of strings if asked to. */
+  sendCommand(command: string, args: string[], options?: { returnUint8Arrays?: boolean }): unknown;
   /** Sends them all; a reply or an error for each. */
   flush(): Promise<unknown[]>;
 }
@@ -72,7 +72,7 @@ export interface DbRedisSubscription {
   /** Writes a SUBSCRIBE, and waits for no answer. */
   subscribe(...channels: string[]): Promise<void>;
   /** Reads what comes: yields messages, throws errors, drops the rest. */
-  receive(): AsyncIterable<{ readonly channel: string; readonly message: string }>;
+  receiveBuffers(): AsyncIterable<{ readonly channel: string; readonly message: Uint8Array }>;
 }
 
 /** Whether this is Deno, where alone the client works. */

@@ -83,6 +83,17 @@ function testPeculiarities(module: DbRedisModule): void {
       await assert.rejects(connect("unix:///s", { client: module }), /client "@db\/redis" for unix/);
     });
 
+    it("keeps a byte order mark in front of a text, as other clients do", async () => {
+      const port = await open(server.url);
+      const [text, list] = await port.exec([["ECHO", "\uFEFFx"], ["EVAL", "return {ARGV[1]}", "0", "\uFEFFy"]]);
+      assert.deepEqual([text, list], ["\uFEFFx", ["\uFEFFy"]]);
+      const heard = new Promise<string>((resolve) => {
+        port.subscribe(["c"], resolve, () => {}).then(() => port.exec([["PUBLISH", "c", "\uFEFFz"]]));
+      });
+      assert.equal(await within(heard, "the message"), "\uFEFFz");
+      port.close();
+    });
+
     it("drops a connection whose replies are shifted after an error within an array", async () => {
       const port = await open(server.url);
       const early = port.exec([["ECHO", "1"], ["EVAL", NESTED, "0"], ["ECHO", "2"]]);
