@@ -50,6 +50,7 @@ export {
   TaskTimeoutError,
 } from "./src/errors.ts";
 export type { OnEvent, TaskEvent, TaskEventType } from "./src/events.ts";
+export type { HealthOptions, Listening } from "./src/listening.ts";
 export { consoleLog, type Log, type LogEntry } from "./src/log.ts";
 export type { EnqueueOptions, ExecuteOptions, ListenOptions, QueryOptions, QueueOptions } from "./src/options.ts";
 export type { Progress } from "./src/outcome.ts";

@@ -17,6 +17,8 @@
 import { type AttemptContext, startAttempt } from "./attempt.ts";
 import { ClaimLoop } from "./claim_loop.ts";
 import { ListenerStoppedError } from "./errors.ts";
+import { consumes } from "./health.ts";
+import { whenAborted } from "./limits.ts";
 import { tellReleased } from "./events.ts";
 import { Leases } from "./leases.ts";
 import { type Log, safeLog } from "./log.ts";
@@ -69,6 +71,7 @@ export class Listener {
   #control: Subscription | null = null;
   #presentAt = -Infinity;
   #ran = false;
+  #stops = false;
 
   /** Throws `RangeError` for no name, more than 256, or a number of workers that is not a positive integer. */
   constructor(context: ListenerContext) {
@@ -112,6 +115,7 @@ export class Listener {
     if (this.#ran) throw new TypeError(`Cannot run listener ${this.id} twice: make another one`);
     this.#ran = true;
     if (signal.aborted) return;
+    whenAborted(signal, () => this.#stops = true);
     void this.#openControl(signal);
     const loop = this.#loop.run(signal, this.#closed.signal);
     try {
@@ -123,6 +127,17 @@ export class Listener {
       this.#control?.close();
       this.#loop.close();
     }
+  }
+
+  /**
+   * Does it consume? Proved on its own path within `limit` milliseconds (`health.ts`); false before it runs, once it is
+   * to stop, and while Redis cannot be reached. Never rejects.
+   */
+  async health(limit: number): Promise<boolean> {
+    if (!this.#ran || this.#stops) return false;
+    const { store, clock } = this.#context;
+    const parts = { slots: this.#slots, leases: this.#leases, loop: this.#loop };
+    return await consumes({ store, clock, listener: this.id, ...parts }, limit) && !this.#stops;
   }
 
   async #stop(loop: Promise<void>): Promise<void> {

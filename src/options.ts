@@ -184,6 +184,11 @@ export function checkExecute(verb: string, options: ExecuteOptions, keys: readon
   checkOptional("timeout", options.timeout, { infinite: true });
 }
 
+/** Checks the options of a listener's `health`. */
+export function checkHealth(options: object): void {
+  checkKeys("health", options, ["timeout"]);
+}
+
 /** Checks an id, a name, a prefix or a suffix: 1 to 512 bytes of well-formed text. Returns it. */
 export function checkText(what: string, text: unknown): string {
   const size = typeof text === "string" ? byteLength(text) : 0;

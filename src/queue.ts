@@ -10,9 +10,8 @@
  */
 import { Calls } from "./calls.ts";
 import { CANCEL_TIMEOUT, type CancelOptions, type CancelResult, cancelTask } from "./cancel.ts";
-import { warnOfEviction } from "./eviction.ts";
 import { keysOf } from "./keys.ts";
-import { Listener } from "./listener.ts";
+import { type Listening, refusedListening, startListening } from "./listening.ts";
 import { isLater } from "./now_or_later.ts";
 import {
   checkDuration,
@@ -23,7 +22,6 @@ import {
   type EnqueueOptions,
   type ExecuteOptions,
   type ListenOptions,
-  listenSettings,
   type QueryOptions,
   type QueueOptions,
   type QueueSettings,
@@ -144,31 +142,28 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   }
 
   /**
-   * Does tasks of these names until `signal` aborts; resolves when the listener has stopped.
+   * Does tasks of these names until `signal` aborts; resolves when the listener has stopped. What it returns also tells
+   * whether it consumes: `await listening.health()`.
    *
-   * Throws `TypeError` for a name without a function, `RangeError` for no name, more than 256, or wrong workers.
+   * Rejects with `TypeError` for a name without a function, `RangeError` for no name, more than 256, or wrong workers.
    */
-  async listen(names: string | readonly string[], options: ListenOptions = {}): Promise<void> {
-    const list = typeof names === "string" ? [names] : names;
-    this.#refuseClosed();
-    const { workers, grace } = listenSettings(options);
-    for (const name of list) this.#checkHandler(name);
-    const { attemptTimeout, interval, lease, log, events, clock, random, serializer, serializers, taskFn } =
-      this.#settings;
-    const listener = new Listener({
-      store: this.#store,
-      names: list,
-      handlerOf: (name) => handlerFor(taskFn, name),
-      hurry: this.#hurry.signal,
-      ...{ workers, grace, interval, lease, clock, random, log, events, serializer, serializers },
-      ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
-    });
-    const signals = [this.#closing.signal, ...options.signal ? [options.signal] : []];
-    const signal = AbortSignal.any(signals);
-    void warnOfEviction(this.redis, { clock, random, log, signal });
-    const run = listener.run(signal).finally(() => this.#listeners.delete(run));
-    this.#listeners.add(run);
-    await run;
+  listen(names: string | readonly string[], options: ListenOptions = {}): Listening {
+    try {
+      this.#refuseClosed();
+      const list = typeof names === "string" ? [names] : names;
+      for (const name of list) this.#checkHandler(name);
+      const listening = startListening(list, options, {
+        ...{ redis: this.redis, store: this.#store, settings: this.#settings },
+        closing: this.#closing.signal,
+        hurry: this.#hurry.signal,
+      });
+      const forget = () => void this.#listeners.delete(listening);
+      this.#listeners.add(listening);
+      listening.then(forget, forget);
+      return listening;
+    } catch (error) {
+      return refusedListening(error);
+    }
   }
 
   /**
