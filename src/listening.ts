@@ -7,7 +7,8 @@
  */
 import { warnOfEviction } from "./eviction.ts";
 import { Listener } from "./listener.ts";
-import { checkDuration, checkHealth, type ListenOptions, listenSettings, type QueueSettings } from "./options.ts";
+import { checkDuration } from "./checks.ts";
+import { checkHealth, type ListenOptions, listenSettings, type QueueSettings } from "./options.ts";
 import type { RedisConnection } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { handlerFor } from "./task.ts";

@@ -13,12 +13,11 @@ import { CANCEL_TIMEOUT, type CancelOptions, type CancelResult, cancelTask } fro
 import { keysOf } from "./keys.ts";
 import { type Listening, refusedListening, startListening } from "./listening.ts";
 import { isLater } from "./now_or_later.ts";
+import { checkDuration, checkText } from "./checks.ts";
 import {
-  checkDuration,
   checkEnqueue,
   checkExecute,
   checkQuery,
-  checkText,
   type EnqueueOptions,
   type ExecuteOptions,
   type ListenOptions,

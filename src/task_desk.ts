@@ -8,7 +8,7 @@
 import type { Calls } from "./calls.ts";
 import { TaskConflictError, type TaskState } from "./errors.ts";
 import type { NowOrLater } from "./now_or_later.ts";
-import { checkDuration } from "./options.ts";
+import { checkDuration } from "./checks.ts";
 import type { TaskRecord } from "./record.ts";
 import { type ClientContext, putOf, taskOf } from "./submission.ts";
 import { RedisTask } from "./task.ts";

@@ -1,10 +1,9 @@
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
+import { checkDuration, checkText } from "../src/checks.ts";
 import {
-  checkDuration,
   checkEnqueue,
   checkQuery,
-  checkText,
   listenSettings,
   type QueueOptions,
   resultTtlFor,

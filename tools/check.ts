@@ -74,7 +74,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "pure",
     files:
-      /^src\/(task|record|retry|retry_budget|errors|keys|serializer|json_loss|pollution|now_or_later|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
+      /^src\/(task|record|retry|retry_budget|checks|errors|keys|serializer|json_loss|pollution|now_or_later|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
     on: ["runtime"],
   },
   { name: "serializers", files: /^src\/serializers\//, on: ["pure"] },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { checkText } from "../options.ts";
+import { checkText } from "../checks.ts";
 
 /** Reads the name or the id of a task. Throws `TypeError` when it is empty or longer than 512 bytes. */
 export function parseName(text: string): string {
