@@ -133,17 +133,26 @@ function findUndeclared(files: ReadonlyMap<string, string>, manifest: Manifest):
   const undeclared = [...imported].filter(([name]) => !declared.includes(name));
   return [
     ...undeclared.map(([name, path]) => `${path} imports ${name}, which package.json does not declare for users`),
-    ...declared.filter((name) => !imported.has(name)).map((name) => `${name} is declared, and nothing imports it`),
+    ...declared.filter((name) => !imported.has(name) && !isNamed(name, files)).map((name) =>
+      `${name} is declared, and nothing imports it`
+    ),
     ...Object.keys(peerDependencies).filter((name) => peerDependenciesMeta[name]?.optional !== true)
       .map((name) => `${name} is a peer that is not optional`),
   ];
 }
 
+/** Is it a text in some file, as where the specifier of an import is a variable? */
+function isNamed(name: string, files: ReadonlyMap<string, string>): boolean {
+  return [...files].some(([path, text]) => path.endsWith(".js") && text.includes(`"${name}"`));
+}
+
+/** Whole statements, since a message may show one. */
+const STATIC = /^(?:import|export)\s+(?:[\w*{][^;"'=()]*\sfrom\s+)?["']([^."'][^"']*)["'];/gm;
+const DYNAMIC = /\bimport\(\s*["']([^."'][^"']*)["']/g;
+
 /** The packages that a file imports, by `from "…"` or `import("…")`; built-in modules are none. */
 function packagesOf(code: string): string[] {
-  const found = [...code.matchAll(/\b(?:from|import)\s*\(?\s*["']([^."'][^"']*)["']/g)].map(([, specifier]) =>
-    specifier!
-  );
+  const found = [...code.matchAll(STATIC), ...code.matchAll(DYNAMIC)].map(([, specifier]) => specifier!);
   return found.filter((specifier) => !specifier.startsWith("node:") && !builtinModules.includes(specifier))
     .map((specifier) => specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/"));
 }

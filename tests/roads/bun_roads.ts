@@ -30,12 +30,11 @@ export function bunRoads(): void {
   describe("from an empty folder, Bun:", () => {
     let redis: RedisServer;
     let registry: Registry;
-    let folder = "";
+    const folder = emptyFolder({ "tasks.mjs": TASKS_MJS, "tasks.ts": TASKS_TS, "service.ts": SERVICE });
 
     before(async () => {
       registry = await startRegistry();
       redis = await startRedis();
-      folder = emptyFolder({ "tasks.mjs": TASKS_MJS, "tasks.ts": TASKS_TS, "service.ts": SERVICE });
       await succeed(["bun", "add"], [await tarballPath()], { cwd: folder });
     }, SLOW);
     after(() => Promise.all([redis?.stop(), registry?.stop()]));

@@ -38,7 +38,8 @@ export default { add: ({ params }: RedisTask<Summands>): number => params.a + pa
 /** A program that listens and asks, as a service of a user's would: REDIS_URL in, the answer out. */
 export const SERVICE = `import process from "node:process";
 import { connect, RedisTaskQueue } from "${NAME}";
-const redis = await connect(process.env.REDIS_URL);
+const { REDIS_URL, CLIENT } = process.env;
+const redis = await connect(REDIS_URL, CLIENT ? { client: CLIENT } : {});
 const stop = new AbortController();
 const worker = new RedisTaskQueue(redis, process.env.PREFIX, { taskFn: { add: ({ params }) => params.a + params.b } });
 const listening = worker.listen(["add"], { signal: stop.signal });

@@ -50,22 +50,22 @@ export function nodeRoads(): void {
   describe("from an empty folder, npm:", () => {
     let redis: RedisServer;
     let registry: Registry;
-    let folder = "";
+    const folder = emptyFolder({ "tasks.mjs": TASKS_MJS, "tasks.ts": TASKS_TS, "service.mjs": SERVICE });
     /** Everything that the package exports, but the command line, which runs when it is loaded. */
     let modules: string[] = [];
 
-    before(async () => {
+    before(async () => void (redis = await startRedis()));
+    after(() => Promise.all([redis?.stop(), registry?.stop()]));
+
+    it("npm install takes the tarball", SLOW, async () => { // No hook: Node's report would not say why it failed.
       registry = await startRegistry();
-      redis = await startRedis();
-      folder = emptyFolder({ "tasks.mjs": TASKS_MJS, "tasks.ts": TASKS_TS, "service.mjs": SERVICE });
       await succeed(["npm", ...INSTALL], [await tarballPath(), ...optionalPeers()], { cwd: folder });
       const manifest = JSON.parse(readFileSync(join(folder, "node_modules", NAME, "package.json"), "utf8"));
       const exported = Object.keys(manifest.exports);
       modules = exported.filter((path) => path !== "./cli").map((path) => join(NAME, path));
-    }, SLOW);
-    after(() => Promise.all([redis?.stop(), registry?.stop()]));
+    });
 
-    it("npm install, then npx errand: a listener and an answer", SLOW, async () => {
+    it("npx errand: a listener and an answer", SLOW, async () => {
       assert.equal(await succeed(["npx"], ["errand", "--version"], { cwd: folder }), VERSION);
       await walk({ redis, listen: ["npx", "errand"], module: "./tasks.mjs", cwd: folder });
     });
@@ -95,8 +95,9 @@ export function nodeRoads(): void {
       assert.equal(await succeed(["npx"], args, { cwd: emptyFolder() }), VERSION);
     });
 
-    it("a service that imports it, and every other module of it", SLOW, async () => {
+    it("a service that imports it, on ioredis and on node-redis, and every other module of it", SLOW, async () => {
       await serve(["node", "service.mjs"], redis, { cwd: folder });
+      await serve(["node", "service.mjs"], redis, { cwd: folder, env: { CLIENT: "redis" } });
       await importAll(folder, modules);
     });
 
