@@ -65,7 +65,7 @@ describe("runnable blocks", () => {
   const folder = mkdtempSync(join(ROOT, "tests", ".readme-"));
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  for (const name of ["README.md", "docs/serializers.md"]) {
+  for (const name of ["README.md", "docs/serializers.md", "docs/events.md"]) {
     const blocks = runnableBlocks(readFileSync(join(ROOT, name), "utf8"));
     for (const [index, block] of blocks.entries()) {
       it(`block ${index + 1} of ${name} prints what its comments say`, async () => {
