@@ -77,6 +77,11 @@ export function bunRoads(): void {
       await redis.stop();
     });
 
+    it("is built", SLOW, async () => {
+      const args = ["--compile", join(ROOT, "cli.ts"), "--outfile", binary];
+      await succeed(["bun", "build"], args, { cwd: folder });
+    });
+
     it(
       "listens with a TypeScript module given by its path, and asks, without any runtime or package",
       SLOW,
