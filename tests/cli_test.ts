@@ -233,8 +233,24 @@ describe("errand, with Redis", () => {
     const asking = startCli(["query", "wait", "--id", "long", "--params", "60000"], { REDIS_URL: redis.url });
     running.push(asking);
     await listener.wrote(/waiting long/);
-    assert.equal((await run("cancel", "long")).code, 0);
+    const cancelled = await run("cancel", "long");
+    assert.deepEqual([cancelled.code, JSON.parse(cancelled.stdout)], [0, { id: "long", cancel: "cancelled" }]);
     assert.equal((await within(asking.done, "the query ends", 10_000)).code, 6);
+  });
+
+  it("tells a cancel that came too late from one that nobody has heard yet", SLOW, async () => {
+    const listener = await listen("--names", "add,wait");
+    await run("query", "add", "--id", "done", "--params", '{"a":1,"b":2}');
+    const late = await run("cancel", "done");
+    assert.deepEqual([late.code, JSON.parse(late.stdout)], [7, { id: "done", cancel: "completed" }]);
+    assert.match(late.stderr, /Cannot cancel task "done": it has ended already\n$/);
+    running.push(startCli(["query", "wait", "--id", "held", "--params", "60000"], { REDIS_URL: redis.url }));
+    await listener.wrote(/waiting held/);
+    listener.kill("SIGKILL");
+    await listener.done;
+    const unheard = await run("cancel", "held", "--timeout", "200ms");
+    assert.deepEqual([unheard.code, JSON.parse(unheard.stdout)], [4, { id: "held", cancel: "unreachable" }]);
+    assert.match(unheard.stderr, /Cannot cancel task "held" yet: it runs still/);
   });
 
   it("lets running tasks end after one Ctrl-C", SLOW, async () => {
