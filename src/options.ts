@@ -48,7 +48,7 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
 
 /** Options of `query`. */
 export interface QueryOptions {
-  /** How long to wait, and how long the task counts, in milliseconds. @default the queue's timeout */
+  /** How long to wait, and how long the task counts, in milliseconds; in a handler never more than its task has left. @default the queue's timeout */
   readonly timeout?: number;
   /** Where the task is done. @default TaskExecutePolicy.Auto */
   readonly policy?: TaskExecutePolicy;
