@@ -21,11 +21,8 @@ local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local function isRecord(r)
-  return r and string.find(r, "^1[0-8]") and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
-    not string.find(sub(r, 6, 40), "%D")
+  return r and string.find(r, "^1[0-8]...%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d") and string.find(r, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d", 100)
 end
--- A later version's record, in a rolling deploy: it is for listeners that can read it.
-local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -61,101 +58,90 @@ end
 
 
 local LIFE_MIN = 30000
-local died, ended = {}, {}
+local died, ended = {}, {} -- Counts by name; ids with their records.
 
 -- A failed task that lived in a queue; a query's failure belongs to its caller.
 local function isLetter(r)
   local kind = sub(r, 53, 53)
   return sub(r, 2, 2) == "5" and (kind == "e" or kind == "f")
 end
-local function isDeadLetter(id, r)
-  return isLetter(r) and guarded(call, "ZSCORE", place("dead", nameOf(r)), id)
-end
 local function enterDead(id, name)
   guarded(call, "ZADD", place("dead", name), int(ms), id)
   died[name] = (died[name] or 0) + 1
 end
-local function leaveDead(id, r)
-  if isLetter(r) then guarded(call, "ZREM", place("dead", nameOf(r)), id) end
-end
-
--- Only a header that says that the task was deleted on purpose, and whether it had been cancelled.
-local function bury(id, r)
-  local wasCancelled = sub(r, 2, 2) == "6" and "1" or "0"
-  call("SET", recordKey(id), "18" .. wasCancelled .. sub(r, 4, 11) .. now .. sub(r, 25, 99) .. "000000000000000", "PX", 60000)
-  leaveDead(id, r)
-end
-
-local function noteEnded(id, r)
-  local name = nameOf(r)
-  local list = ended[name] or { bytes = 0, life = LIFE_MIN }
-  local size, life = math.min(#r, 99999999), sub(r, 70, 79)
-  ended[name] = list
-  list[#list + 1] = sub(r, 12, 24) .. life .. format("%08d", size) .. sub(r, 25, 40) .. id
-  list.bytes, list.life = list.bytes + size, math.max(list.life, tonumber(life))
-end
-
-local function trimDead(name, added)
-  local key = place("dead", name)
-  call("PEXPIRE", key, int(DEAD_TTL))
-  local over, gone = call("ZCARD", key) - DEAD_MAX, {}
-  local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
-  for i = 1, #first, 2 do
-    local id, at = first[i], tonumber(first[i + 1])
-    if #gone >= over and at + DEAD_TTL > ms then break end
-    local header = guarded(call, "GETRANGE", recordKey(id), 0, 52) or ""
-    if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
-      call("PEXPIRE", recordKey(id), int(math.max(0, at + LIFE_MIN - ms)))
-    end
-    gone[#gone + 1] = id
-  end
-  if #gone > 0 then call("ZREM", key, unpack(gone)) end
-end
-
-local function unlinkEnded(element)
-  local key = recordKey(sub(element, 48))
-  local header = call("GETRANGE", key, 0, 39)
-  local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
-  if isSame and string.find(header, "^1[4-7]..0") then call("UNLINK", key) end
-end
-
--- How many bytes leave with this head of the list; nil when it stays.
-local function bytesOver(element, excess)
-  local at, life = tonumber(sub(element, 1, 13)) or 0, tonumber(sub(element, 14, 23)) or 0
-  if at + math.max(LIFE_MIN, life) > ms then
-    if excess <= 0 or at + LIFE_MIN > ms then return nil end
-    guarded(unlinkEnded, element)
-  end
-  return tonumber(sub(element, 24, 31)) or 0
-end
-
-local function pushEnded(name, list)
-  local key, stats = place("done", name), place("stats", name)
-  local total = call("HINCRBY", stats, "doneBytes", int(list.bytes))
-  if call("RPUSH", key, unpack(list)) == #list and total ~= list.bytes then
-    total = list.bytes -- The list is new, the count is older.
-    call("HSET", stats, "doneBytes", int(total))
-  end
-  -- A little more than it has to be, so that not every run writes it.
-  if call("PTTL", key) < list.life then
-    call("PEXPIRE", key, int(list.life + 3850))
-    call("PEXPIRE", stats, int(list.life + 3850))
-  end
-  local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
-  if not freed then return end
-  local count = 1
-  for _, element in ipairs(call("LRANGE", key, 1, #list + 15)) do
-    local bytes = bytesOver(element, total - freed - DONE_BYTES)
-    if not bytes then break end
-    freed, count = freed + bytes, count + 1
-  end
-  call("LTRIM", key, count, -1)
-  call("HINCRBY", stats, "doneBytes", int(-freed))
-end
 
 local function keepBounds()
+  if not ended[1] and not next(died) then return end
+
+  local function trimDead(name, added)
+    local key = place("dead", name)
+    call("PEXPIRE", key, int(DEAD_TTL))
+    local over, gone = call("ZCARD", key) - DEAD_MAX, {}
+    local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
+    for i = 1, #first, 2 do
+      local id, at = first[i], tonumber(first[i + 1])
+      if #gone >= over and at + DEAD_TTL > ms then break end
+      local header = guarded(call, "GETRANGE", recordKey(id), 0, 52) or ""
+      if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
+        call("PEXPIRE", recordKey(id), int(math.max(0, at + LIFE_MIN - ms)))
+      end
+      gone[#gone + 1] = id
+    end
+    if #gone > 0 then call("ZREM", key, unpack(gone)) end
+  end
+
+  local function unlinkEnded(element)
+    local key = recordKey(sub(element, 48))
+    local header = call("GETRANGE", key, 0, 39)
+    local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
+    if isSame and string.find(header, "^1[4-7]..0") then call("UNLINK", key) end
+  end
+
+  -- How many bytes leave with this head of the list; nil when it stays.
+  local function bytesOver(element, excess)
+    local at, life = tonumber(sub(element, 1, 13)) or 0, tonumber(sub(element, 14, 23)) or 0
+    if at + math.max(LIFE_MIN, life) > ms then
+      if excess <= 0 or at + LIFE_MIN > ms then return nil end
+      guarded(unlinkEnded, element)
+    end
+    return tonumber(sub(element, 24, 31)) or 0
+  end
+
+  local function pushEnded(name, list)
+    local key, stats = place("done", name), place("stats", name)
+    local total = call("HINCRBY", stats, "doneBytes", int(list.bytes))
+    if call("RPUSH", key, unpack(list)) == #list and total ~= list.bytes then
+      total = list.bytes -- The list is new, the count is older.
+      call("HSET", stats, "doneBytes", int(total))
+    end
+    -- A little more than it has to be, so that not every run writes it.
+    if call("PTTL", key) <= list.life then
+      call("PEXPIRE", key, int(list.life + 4000))
+      call("PEXPIRE", stats, int(list.life + 4000))
+    end
+    local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
+    if not freed then return end
+    local count = 1
+    for _, element in ipairs(call("LRANGE", key, 1, #list + 15)) do
+      local bytes = bytesOver(element, total - freed - DONE_BYTES)
+      if not bytes then break end
+      freed, count = freed + bytes, count + 1
+    end
+    call("LTRIM", key, count, -1)
+    call("HINCRBY", stats, "doneBytes", int(-freed))
+  end
+
   for name, added in pairs(died) do guarded(trimDead, name, added) end
-  for name, list in pairs(ended) do guarded(pushEnded, name, list) end
+  local lists = {}
+  for _, task in ipairs(ended) do
+    local r, name = task.r, nameOf(task.r)
+    local list = lists[name] or { bytes = 0, life = LIFE_MIN }
+    local size, life = math.min(#r, 99999999), sub(r, 70, 79)
+    lists[name] = list
+    list[#list + 1] = sub(r, 12, 24) .. life .. format("%08d", size) .. sub(r, 25, 40) .. task.id
+    list.bytes, list.life = list.bytes + size, math.max(list.life, tonumber(life))
+  end
+  for name, list in pairs(lists) do guarded(pushEnded, name, list) end
 end
 
 local told = {}
@@ -181,11 +167,11 @@ local function finish(id, r, state, owner, outcome)
   local last = bodyEnd(r)
   local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
     sub(r, 53, last) .. (outcome or sub(r, last + 1))
-  local life = DEAD_TTL
-  if isLetter(new) then enterDead(id, nameOf(r))
-  else life = tonumber(sub(r, 70, 79)) end
-  call("SET", recordKey(id), new, "PX", int(math.max(LIFE_MIN, life)))
-  if not isLetter(new) then noteEnded(id, new) end
+  local isDead = isLetter(new)
+  if isDead then enterDead(id, nameOf(r)) end
+  local life = math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(sub(r, 70, 79)))
+  call("SET", recordKey(id), new, "PX", int(life))
+  if not isDead then ended[#ended + 1] = { id = id, r = new } end
   tell(id, r)
 end
 

@@ -13,7 +13,7 @@ import { findRecord, isEnded } from "./memory_record.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
 
 /** The list lives so much longer than it has to, so that not every run writes its life. */
-const LIFE_SLACK = 3_850;
+const LIFE_SLACK = 4_000;
 /** Of the heads beyond those that came in, so many are looked at. */
 const TRIMMED = 16;
 /** Dead letters beyond their number go so many at a time, or as many as came in. */
@@ -131,7 +131,7 @@ export class EndedTasks {
 
   #outlive(name: string, life: number): void {
     const expiresAt = this.#world.expiresAt(this.#keys.done(name), this.#now) ?? 0;
-    if (expiresAt >= this.#now + life) return;
+    if (expiresAt > this.#now + life) return;
     for (const key of [this.#keys.done(name), this.#keys.stats(name)]) {
       this.#world.expire(key, this.#now + life + LIFE_SLACK);
     }

@@ -5,6 +5,7 @@
  */
 import { digits, encodeBody, kindLetter, STATES } from "../../record.ts";
 import type { PutRequest } from "../store.ts";
+import { LETTERS } from "./ended.ts";
 import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
@@ -69,7 +70,7 @@ return { "c" }`,
  */
 export const putScript: Script = defineScript(
   "put",
-  String.raw`
+  LETTERS + String.raw`
 local id, nonce, kind, state, owner, timeout = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
 local r = call("GET", recordKey(id))
 local fence, flags = "0000000000000000", "000"
@@ -101,7 +102,7 @@ local new = "1" .. state .. flags .. (state == "0" and "000" or "001") .. "000" 
 call("SET", recordKey(id), new, "PX", int(math.max(1, ttl)))
 if r then leaveDead(id, r) end
 if state >= "4" then
-  noteEnded(id, new)
+  ended[#ended + 1] = { id = id, r = new }
   tell(id, new)
 end
 sendTold()
@@ -115,7 +116,7 @@ return { "w", state }`,
  */
 export const takeScript: Script = defineScript(
   "take",
-  String.raw`
+  LETTERS + String.raw`
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if not r then return false end
@@ -133,7 +134,7 @@ return sub(r, 1, 4) .. "1" .. sub(r, 6, 40) .. reader .. sub(r, 53)`,
 /** ARGV: 3 id, 4 reader. The header stays for a minute: a late copy of the enqueue finds its nonce in it and does not run again. */
 export const acknowledgeScript: Script = defineScript(
   "acknowledge",
-  String.raw`
+  LETTERS + String.raw`
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 2, 2) ~= "8" and sub(r, 41, 52) == reader then

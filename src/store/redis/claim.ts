@@ -66,17 +66,18 @@ local seen, trims, adopted, moved = {}, {}, {}, {}
 
 -- One hint: taken, moved to the tail, set aside, or dead and dropped.
 local function look(id, r, name)
-  if isNewer(r) and not seen[id] then
-    seen[id] = true
-    moved[name] = moved[name] or {}
-    table.insert(moved[name], id)
-  end
-  setAside(id, r, name)
   if isBare(r) then
     r = adopt(r, name)
     adopted[id] = r
   end
-  if not isRecord(r) or sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
+  if not isRecord(r) then
+    if not isNewer(r) then return setAside(id, r, name) end
+    moved[name] = moved[name] or {}
+    if not seen[id] then table.insert(moved[name], id) end
+    seen[id] = true
+    return
+  end
+  if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
   seen[id] = true
   if isLate(r) then return finish(id, r, "7", NO_OWNER) end
   taken[#taken + 1] = { id = id, r = r, name = name }

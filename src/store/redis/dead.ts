@@ -10,6 +10,7 @@ import type { Reply } from "../../port/redis.ts";
 import { decodeRecord } from "../../record.ts";
 import type { DeadLetter, DeadLetters, DeadPage, RemoveAnswer, RemoveRequest, RequeueAnswer } from "../ended.ts";
 import { stateOf } from "./answers.ts";
+import { LETTERS } from "./ended.ts";
 import { defineScript, type Script } from "./script.ts";
 
 /**
@@ -58,7 +59,7 @@ return { int(call("ZCARD", key)), unpack(answer) }`,
 /** ARGV: 3 id, 4 nonce. Returns {`q`} queued again · {`k`, state digit} · {`r`, state digit or `-`}. */
 export const requeueScript: Script = defineScript(
   "requeue",
-  String.raw`
+  LETTERS + String.raw`
 local id, nonce = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end
@@ -78,10 +79,10 @@ return { "q" }`,
  */
 export const removeScript: Script = defineScript(
   "remove",
-  String.raw`
+  LETTERS + String.raw`
 local id, nonce, name = ARGV[3], ARGV[4], ARGV[5]
 local r = call("GET", recordKey(id))
-if not r or isNewer(r) then return { "r", "-" } end
+if not r or (#r >= 114 and string.find(r, "^[2-9]")) then return { "r", "-" } end
 if isBare(r) then return { "r", "2" } end
 if isRecord(r) then
   local state = sub(r, 2, 2)
@@ -94,6 +95,7 @@ if nonce ~= "" then return { "r", "-" } end
 bury(id, "18000" .. "000" .. "000" .. now .. "0000000000000000" .. NO_OWNER .. "e001" .. "0000000000000" ..
   "0000000000" .. NO_OWNER .. "00000000")
 if name ~= "" then guarded(call, "ZREM", place("dead", name), id) end
+call("DEL", base .. "|task-joined:" .. id)
 return { "d" }`,
 );
 

@@ -48,7 +48,7 @@ local function leaveOld(task, old)
   if state == "3" then call("PUBLISH", base .. "|control|" .. sub(old, 41, 52), #task.id .. ":" .. task.id) end
   if state == "3" and (name ~= task.name or task.state ~= "3") then call("ZREM", place("lease", name), task.id) end
   if state == "1" and (name ~= task.name or task.state ~= "1") then call("ZREM", place("scheduled", name), task.id) end
-  leaveDead(task.id, old)
+  if isLetter(old) then guarded(call, "ZREM", place("dead", name), task.id) end
 end
 
 local function start(task, old)
@@ -125,6 +125,7 @@ local function enqueue(task, r)
     if task.ifExists == "r" then
       local answer = start(task, nil)
       guarded(call, "ZREM", place("dead", task.name), task.id)
+      call("DEL", base .. "|task-joined:" .. task.id)
       return answer
     end
     if task.ifExists == "x" then return { "x", "2" } end

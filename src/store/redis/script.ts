@@ -41,11 +41,8 @@ local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local function isRecord(r)
-  return r and string.find(r, "^1[0-8]") and #r >= 114 and not string.find(sub(r, 100, 114), "%D") and
-    not string.find(sub(r, 6, 40), "%D")
+  return r and string.find(r, "^1[0-8]...${"%d".repeat(35)}") and string.find(r, "^${"%d".repeat(15)}", 100)
 end
--- A later version's record, in a rolling deploy: it is for listeners that can read it.
-local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -103,11 +100,11 @@ local function finish(id, r, state, owner, outcome)
   local last = bodyEnd(r)
   local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
     sub(r, 53, last) .. (outcome or sub(r, last + 1))
-  local life = DEAD_TTL
-  if isLetter(new) then enterDead(id, nameOf(r))
-  else life = tonumber(sub(r, 70, 79)) end
-  call("SET", recordKey(id), new, "PX", int(math.max(LIFE_MIN, life)))
-  if not isLetter(new) then noteEnded(id, new) end
+  local isDead = isLetter(new)
+  if isDead then enterDead(id, nameOf(r)) end
+  local life = math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(sub(r, 70, 79)))
+  call("SET", recordKey(id), new, "PX", int(life))
+  if not isDead then ended[#ended + 1] = { id = id, r = new } end
   tell(id, r)
 end
 
@@ -133,6 +130,7 @@ end
 /** Recovery and promotion: they ride on claim and on renew, so there is no daemon and no leader. */
 export const RECOVERY: string = String.raw`
 local CRASHES_MAX = 3
+local NEWER_WAIT = 5000 -- A due entry of a later version comes up again then, for listeners that can read it.
 local CRASHED = '!{"name":"TaskFailedError","message":"Cannot finish the task: its listeners died ' ..
   (CRASHES_MAX + 1) .. ' times while they ran it"}'
 
@@ -145,15 +143,15 @@ local function requeue(id, r, name, crashes, state)
   call("SETRANGE", recordKey(id), "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
 end
 
--- What no version can read is set aside among the dead letters, its bytes as they are.
+-- A later version's record, in a rolling deploy: it is for listeners that can read it.
+local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
+-- What is no record: when no version can read it, it is set aside among the dead letters, its bytes as they are.
 local aside = {}
 local function setAside(id, r, name)
-  if not r or isRecord(r) or isBare(r) or isNewer(r) then return end
+  if not r or isBare(r) or isNewer(r) then return end
   enterDead(id, name)
   aside[#aside + 1] = id
 end
--- An entry of a sorted set that no record of ours agrees with: a later version's comes up again in a while.
-local function postpone(key, id) call("ZADD", key, int(ms + 5000), id) end
 
 -- One running task whose lease is over: the owner is cleared on every way out.
 local function takeBack(id, r, name)
@@ -183,21 +181,12 @@ local function recover(name)
   local gone = {}
   for i = #ids, 1, -1 do
     local r = records[i]
-    if isRecord(r) and sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
-    if isNewer(r) then postpone(key, ids[i])
-    else
-      setAside(ids[i], r, name)
-      gone[#gone + 1] = ids[i]
-    end
+    if not isRecord(r) then setAside(ids[i], r, name)
+    elseif sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
+    if isNewer(r) then call("ZADD", key, int(ms + NEWER_WAIT), ids[i]) else gone[#gone + 1] = ids[i] end
   end
   if #gone > 0 then call("ZREM", key, unpack(gone)) end
   return firstScore(key)
-end
-
-local function bringForward(id, r, name)
-  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
-  call("RPUSH", place("queue", name), id)
-  call("SETRANGE", recordKey(id), "1", "2" .. sub(r, 3, 11) .. now)
 end
 
 -- Moves due tasks to the queue; returns when the next one is due, or nil.
@@ -208,14 +197,16 @@ local function promote(name)
   local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
   local records = recordsOf(ids)
   local gone = {}
+  local function bringForward(id, r)
+    if isLate(r) then return finish(id, r, "7", NO_OWNER) end
+    call("RPUSH", place("queue", name), id)
+    call("SETRANGE", recordKey(id), "1", "2" .. sub(r, 3, 11) .. now)
+  end
   for i = 1, #ids do
     local id, r = ids[i], records[i]
-    if isRecord(r) and sub(r, 2, 2) == "1" and nameOf(r) == name then bringForward(id, r, name) end
-    if isNewer(r) then postpone(key, id)
-    else
-      setAside(id, r, name)
-      gone[#gone + 1] = id
-    end
+    if not isRecord(r) then setAside(id, r, name)
+    elseif sub(r, 2, 2) == "1" and nameOf(r) == name then bringForward(id, r) end
+    if isNewer(r) then call("ZADD", key, int(ms + NEWER_WAIT), id) else gone[#gone + 1] = id end
   end
   if #gone > 0 then call("ZREM", key, unpack(gone)) end
   return firstScore(key)
