@@ -177,6 +177,22 @@ for (const kind of ["memory", "redis"] as const) {
       assert.deepEqual(started, ["after"]);
     });
 
+    it("by a handler that goes on after its end is not sent", async () => {
+      const late = deferred<unknown>();
+      const queue = await serve({
+        outer: async (task) => {
+          await new Promise((resolve) => task.signal.addEventListener("abort", resolve));
+          late.resolve(await queue.query("inner", "inner", 1).catch((error) => error));
+        },
+      });
+      const asked = assert.rejects(open().query("outer", "outer", 1), { name: "TaskCancelledError" });
+      await until(async () => await stateOf("outer") === "running", "it runs");
+      await open().cancel("outer");
+      await asked;
+      assert.match(String(await within(late.promise, "the late query")), /^TaskCancelledError: .*task outer/);
+      assert.equal(await stateOf("inner"), undefined);
+    });
+
     it("asked on its own account is free: outside, after the task, and by enqueue", async () => {
       const later = deferred();
       const detached = deferred<unknown>();
