@@ -11,6 +11,7 @@
 import type { Clock } from "./clock.ts";
 import { ConnectionLostError, TaskCancelledError, TaskReplacedError } from "./errors.ts";
 import type { Log } from "./log.ts";
+import { isElsewhere } from "./port/cluster.ts";
 import { isForbidden } from "./port/forbidden.ts";
 import type { TaskHeader, TaskRecord } from "./record.ts";
 import type { Store } from "./store/store.ts";
@@ -116,7 +117,7 @@ export class Waiter {
     const current = this.#current;
     if (current === null || this.#reading) return;
     const header = await this.#store.readHeader(this.id).catch((error) => {
-      if (isForbidden(error)) current.reject(error); // No later look would see more.
+      if (isHopeless(error)) current.reject(error); // No later look would see more.
       return undefined;
     });
     if (header === undefined || this.#current !== current) return;
@@ -151,7 +152,7 @@ export class Waiter {
         await this.#readOnce(this.#current);
       }
     } catch (error) {
-      if (isForbidden(error)) return this.#current?.reject(error);
+      if (isHopeless(error)) return this.#current?.reject(error);
       // The store gave up; the next look tries again, until whoever waits gives up.
       this.#log({ level: "warn", message: "An answer could not be read", id: this.id, error });
     } finally {
@@ -181,6 +182,11 @@ export class Waiter {
       current.reject(error);
     });
   }
+}
+
+/** Would the next try on this connection fail as well? */
+function isHopeless(error: unknown): boolean {
+  return isForbidden(error) || isElsewhere(error);
 }
 
 function replaced(id: string): TaskReplacedError {

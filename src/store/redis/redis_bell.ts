@@ -5,6 +5,7 @@
  */
 import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
+import { elsewhereError, isElsewhere } from "../../port/cluster.ts";
 import { type BlockingConnection, RedisReplyError } from "../../port/redis.ts";
 import type { Bell } from "../store.ts";
 
@@ -29,7 +30,7 @@ export class RedisBell implements Bell {
     const seconds = Math.max(timeout / 1000, 0.001).toFixed(3);
     try {
       const reply = await this.#connection.call(["BLPOP", ...bells, seconds], timeout + SLACK);
-      if (reply instanceof RedisReplyError) throw reply;
+      if (reply instanceof RedisReplyError) throw isElsewhere(reply) ? elsewhereError(reply) : reply;
       if (!Array.isArray(reply)) return null;
       return names[bells.indexOf(String(reply[0]))] ?? null;
     } catch (error) {

@@ -9,6 +9,7 @@
 import { type Clock, sleep } from "../../clock.ts";
 import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
+import { elsewhereError, isElsewhere } from "../../port/cluster.ts";
 import { forbiddenError, isForbidden } from "../../port/forbidden.ts";
 import { Coalescer } from "../../port/coalescer.ts";
 import { type RedisPort, RedisReplyError, type Reply } from "../../port/redis.ts";
@@ -134,6 +135,7 @@ export function errorOf(text: string): Error {
   const error = new RedisReplyError(text);
   const { code, message } = error;
   if (isForbidden(error)) return forbiddenError(error);
+  if (isElsewhere(error)) return elsewhereError(error);
   if (!UNAVAILABLE.has(code)) return error;
   return new ConnectionLostError(`Redis cannot work now: ${message}`, { sent: false, cause: error });
 }
