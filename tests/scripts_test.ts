@@ -190,6 +190,20 @@ describe("scripts", () => {
     assert.equal((await store.counts("a")).done, 1);
   });
 
+  it("an entry that no death of its task left is no dead letter, and its record is not its own to take along", async () => {
+    await store.enqueue(request("t1"));
+    await store.fail(own((await claim(1)).tasks[0]!), { state: "failed", outcome: "\n!{}" });
+    await port.exec([["ZADD", keys.dead("b"), "1", "t1"], ["ZADD", keys.dead("b"), "2", "t2"]]);
+    const small = new RedisStore(port, keys, { time: () => now + 60_000, bounds: { deadMax: 1 } });
+    await port.exec([["SET", keys.record("t3"), "garbage"], ["RPUSH", keys.queue("b"), "t3"]]);
+    await small.claim({ listener: "listener0001", sequence: 2, free: 1, lease: 1_000, names: ["b"] });
+    assert.deepEqual((await store.dead("b")).entries.map(({ id }) => id), ["t3"]);
+    assert.equal((await store.dead("a")).total, 1);
+    assert.equal((await store.read("t1"))!.state, "failed");
+    await port.exec([["ZADD", keys.dead("a"), "1", "t1"]]);
+    assert.deepEqual(await store.dead("a"), { total: 0, entries: [] });
+  });
+
   it("a count that outlived its list begins anew with it", async () => {
     await port.exec([["HSET", keys.stats("a"), "doneBytes", "1000000000"]]);
     await store.enqueue(request("t1"));

@@ -332,10 +332,10 @@ local function look(id, r, name)
   end
   if not isRecord(r) then
     if not isNewer(r) then return setAside(id, r, name) end
-    moved[name] = moved[name] or {}
-    if not seen[id] then table.insert(moved[name], id) end
+    if seen[id] then return end
     seen[id] = true
-    return
+    moved[name] = moved[name] or {}
+    return table.insert(moved[name], id)
   end
   if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
   seen[id] = true

@@ -123,6 +123,9 @@ function testNewer(open: OpenWorld): void {
     await world.plant("new", "greet", NEWER);
     assert.deepEqual(await world.store.claim(claimOf(1)), { tasks: [], more: [], nextIn: null, aside: [] });
     assert.deepEqual(await world.hints("greet"), ["new"], "the same id twice is one hint too many");
+    await world.plant("new", "other", NEWER);
+    await world.store.claim(claimOf(2, { names: ["greet", "other"] }));
+    assert.deepEqual([await world.hints("greet"), await world.hints("other")], [["new"], []]);
   });
 
   inWorld(open, "F83: more of them than one claim looks at are no work to be done at once", async (world) => {

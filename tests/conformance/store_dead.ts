@@ -152,6 +152,7 @@ function testEntriesEnd(open: OpenWorld): void {
     await dies(world, "a", 1);
     const request = ask("a", { kind: "local", nonce: nonce(BOB) });
     await world.store.put({ ...request, state: "succeeded", owner: BOB, outcome: "\njson=1" });
+    assert.equal((await world.store.counts("greet")).dead, 0);
     assert.deepEqual(await deadIds(world), [[], 0]);
   });
 
@@ -224,6 +225,7 @@ function testRequeue(open: OpenWorld): void {
       await store.fail(own(task), { state: "failed", outcome: OUTCOME });
       await world.advance(2_000);
       assert.deepEqual(await store.requeue({ id: "a", nonce: nonce(BOB) }), { verdict: "requeued" });
+      assert.equal((await store.counts("greet")).dead, 0);
       const record = (await store.read("a"))!;
       assert.deepEqual([record.state, record.attempt, record.crashes, record.deadline], ["queued", 0, 0, 0]);
       assert.deepEqual([record.outcome, record.nonce, record.owner], ["", nonce(BOB), "------------"]);
