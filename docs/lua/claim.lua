@@ -156,7 +156,8 @@ local function tell(id, r)
     call("DEL", joined)
   end
 end
-local function sendTold()
+-- The last thing a script does that may have ended tasks.
+local function conclude()
   keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
@@ -414,5 +415,5 @@ end
 local last = call("GET", replayKey)
 if last and sub(last, 1, 10) == sequence then replayed(last)
 elseif not last or sub(last, 1, 10) < sequence then claim() end
-sendTold()
+conclude()
 return answer

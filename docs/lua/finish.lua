@@ -156,7 +156,8 @@ local function tell(id, r)
     call("DEL", joined)
   end
 end
-local function sendTold()
+-- The last thing a script does that may have ended tasks.
+local function conclude()
   keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
@@ -236,5 +237,5 @@ for i = 1, #ids do
 end
 -- The old places last. A lease entry that cannot be removed is a dead hint.
 for name, done in pairs(left) do guarded(call, "ZREM", place("lease", name), unpack(done)) end
-sendTold()
+conclude()
 return answers

@@ -156,7 +156,8 @@ local function tell(id, r)
     call("DEL", joined)
   end
 end
-local function sendTold()
+-- The last thing a script does that may have ended tasks.
+local function conclude()
   keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end

@@ -156,7 +156,8 @@ local function tell(id, r)
     call("DEL", joined)
   end
 end
-local function sendTold()
+-- The last thing a script does that may have ended tasks.
+local function conclude()
   keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
@@ -232,5 +233,5 @@ for i = #ids, 1, -1 do
   end
   answers[i] = no or (state and "a" .. state .. sub(r, 3, 3)) or "!" .. failure
 end
-sendTold()
+conclude()
 return answers

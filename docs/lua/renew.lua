@@ -156,7 +156,8 @@ local function tell(id, r)
     call("DEL", joined)
   end
 end
-local function sendTold()
+-- The last thing a script does that may have ended tasks.
+local function conclude()
   keepBounds()
   for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
 end
@@ -316,5 +317,5 @@ local function tend(name)
   if call("LLEN", place("queue", name)) > 0 then ring(name) end
 end
 for name in pairs(mine) do guarded(tend, name) end
-sendTold()
+conclude()
 return answers

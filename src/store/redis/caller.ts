@@ -28,7 +28,7 @@ end
 if state ~= "2" then return { "r", state } end
 if isLate(r) then
   finish(id, r, "7", NO_OWNER)
-  sendTold()
+  conclude()
   return { "r", "7" }
 end
 local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now ..
@@ -60,7 +60,7 @@ if state == "3" then
 end
 finish(id, r, "6", NO_OWNER)
 if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
-sendTold()
+conclude()
 return { "c" }`,
 );
 
@@ -105,7 +105,7 @@ if state >= "4" then
   ended[#ended + 1] = { id = id, r = new }
   tell(id, new)
 end
-sendTold()
+conclude()
 return { "w", state }`,
 );
 

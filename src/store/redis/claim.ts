@@ -154,7 +154,7 @@ end
 local last = call("GET", replayKey)
 if last and sub(last, 1, 10) == sequence then replayed(last)
 elseif not last or sub(last, 1, 10) < sequence then claim() end
-sendTold()
+conclude()
 return answer`,
 );
 

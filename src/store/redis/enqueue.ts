@@ -94,6 +94,15 @@ local function join(task, r)
   return { "j", sub(r, 2, 2), sub(r, 80, 99) }
 end
 
+-- A list may be lost with all its hints, when Redis evicts; then those who wait bring the hints of their tasks back.
+local isLost = {}
+local function hintAgain(id, name)
+  if isLost[name] == nil then isLost[name] = call("LLEN", place("queue", name)) == 0 end
+  if not isLost[name] then return end
+  call("RPUSH", place("queue", name), id)
+  names[name] = (names[name] or 0) + 1
+end
+
 -- The same submission again: answered by what became of it.
 local function again(task, r)
   local state = sub(r, 2, 2)
@@ -104,6 +113,7 @@ local function again(task, r)
     outlive(task.id, r, task.lease)
     return { "o", r }
   end
+  if state == "2" then guarded(hintAgain, task.id, nameOf(r)) end
   return { "a", state }
 end
 
@@ -181,7 +191,7 @@ for name, count in pairs(names) do
   guarded(sweep, name, count + 2)
   guarded(ring, name)
 end
-sendTold()
+conclude()
 return answers`,
   { refusable: true },
 );

@@ -59,7 +59,7 @@ for i = 1, #ids do
 end
 -- The old places last. A lease entry that cannot be removed is a dead hint.
 for name, done in pairs(left) do guarded(call, "ZREM", place("lease", name), unpack(done)) end
-sendTold()
+conclude()
 return answers`,
 );
 

@@ -44,7 +44,7 @@ local function tend(name)
   if call("LLEN", place("queue", name)) > 0 then ring(name) end
 end
 for name in pairs(mine) do guarded(tend, name) end
-sendTold()
+conclude()
 return answers`,
 );
 
@@ -111,7 +111,7 @@ for i = #ids, 1, -1 do
   end
   answers[i] = no or (state and "a" .. state .. sub(r, 3, 3)) or "!" .. failure
 end
-sendTold()
+conclude()
 return answers`,
 );
 
