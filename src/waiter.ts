@@ -22,7 +22,7 @@ export interface Wait {
   readonly nonce: string;
   /**
    * Asks for the task again, under the same nonce: its record has vanished without a trace (a flush, an eviction, a
-   * failover), or it has been running for a whole lease, whose owner may have died.
+   * failover), or it has been waiting or running for a whole lease.
    */
   resubmit(): Promise<void>;
   /** The safety net saw the task queued still. */
@@ -58,7 +58,7 @@ export class Waiter {
   readonly #leave: (waiter: Waiter) => void;
   readonly #clock: Clock;
   readonly #lease: number;
-  /** The run that was seen last, and since when, on our own clock: Redis' may be another. */
+  /** The ownership, or its absence, that was seen last, and since when, on our own clock: Redis' may be another. */
   #run: { readonly of: string; readonly from: number } | null = null;
   #rang = false;
   #reading = false;
@@ -122,15 +122,15 @@ export class Waiter {
     });
     if (header === undefined || this.#current !== current) return;
     if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
-    if (header.state === "running") return await this.#doubt(current, header);
-    this.#run = null;
-    // One that is scheduled has a delay to keep.
     if (header.state === "queued") current.wait.onWaiting?.(header);
+    // One that is scheduled has a delay to keep.
+    if (header.state === "scheduled") this.#run = null;
+    else await this.#doubt(current, header);
   }
 
   /**
-   * One run that was seen for a whole lease: its owner may have died, and with no listener nobody else takes it back.
-   * Asking again does; a run whose lease is renewed is left alone by it.
+   * What was seen in one place for a whole lease: its owner may have died, and with no listener nobody else takes it
+   * back; or Redis has evicted the list in which it waits. Asking again helps, and leaves alone what is well.
    */
   async #doubt(current: Pending, { fence, owner }: TaskHeader): Promise<void> {
     const now = this.#clock.monotonic();
@@ -139,7 +139,7 @@ export class Waiter {
     if (now - this.#run.from <= this.#lease) return;
     this.#run = { of: run, from: now };
     await current.wait.resubmit().catch((error) => {
-      this.#log({ level: "warn", message: "A running task could not be asked for again", id: this.id, error });
+      this.#log({ level: "warn", message: "A task could not be asked for again", id: this.id, error });
     });
   }
 

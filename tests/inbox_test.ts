@@ -210,25 +210,28 @@ describe("Inbox", () => {
     inbox.close();
   });
 
-  it("asks again, once a lease, for a task that was running all the while", async () => {
-    const { clock, store, inbox } = make();
-    const waiter = inbox.expect("a");
-    await waiter.ready;
-    await store.enqueue(request("a"));
-    await store.claim({ listener: "listener0001", sequence: 1, free: 8, lease: 10 * LEASE, names: ["n"] });
-    let asked = 0;
-    const resubmit = () => Promise.reject(new Error(`away ${asked += 1}`));
-    const ended = waiter.ended({ nonce: NONCE, resubmit });
-    await clock.advance(LEASE);
-    assert.equal(asked, 0);
-    await clock.advance(LEASE);
-    assert.equal(asked, 1);
-    await clock.advance(2 * LEASE);
-    assert.ok(asked === 2 || asked === 3, `asked ${asked} times`);
-    waiter.close();
-    void ended;
-    inbox.close();
-  });
+  for (const state of ["running", "queued"]) {
+    it(`asks again, once a lease, for a task that was ${state} all the while`, async () => {
+      const { clock, store, inbox } = make();
+      const waiter = inbox.expect("a");
+      await waiter.ready;
+      await store.enqueue(request("a"));
+      const claim = { listener: "listener0001", sequence: 1, free: 8, lease: 10 * LEASE, names: ["n"] };
+      if (state === "running") await store.claim(claim);
+      let asked = 0;
+      const resubmit = () => Promise.reject(new Error(`away ${asked += 1}`));
+      const ended = waiter.ended({ nonce: NONCE, resubmit });
+      await clock.advance(LEASE);
+      assert.equal(asked, 0);
+      await clock.advance(LEASE);
+      assert.equal(asked, 1);
+      await clock.advance(2 * LEASE);
+      assert.ok(asked === 2 || asked === 3, `asked ${asked} times`);
+      waiter.close();
+      void ended;
+      inbox.close();
+    });
+  }
 
   it("drops the subscription a second after its last waiter, and holds no timer then", async () => {
     const { clock, store, inbox } = make();

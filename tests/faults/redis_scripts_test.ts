@@ -105,7 +105,7 @@ describe("the scripts and the keys", () => {
   };
 
   for (const [place, key] of Object.entries(PLACES)) {
-    it(`F51 F64: another type in the place of ${place} stops no verb half way: no record is without its hint`, async () => {
+    it(`F51 F64: a key of another type stops no verb half way, and no record is without its hint (${place})`, async () => {
       for (const [verb, run] of Object.entries(VERBS)) {
         await port.exec([["FLUSHALL"]]);
         ahead = 0;

@@ -2,7 +2,7 @@
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { connect as dialRaw, type Socket } from "node:net";
-import { ConnectionLostError, type RedisPort, type RedisTaskQueue, TaskTimeoutError } from "../../mod.ts";
+import { ConnectionLostError, type RedisPort, type RedisTaskQueue } from "../../mod.ts";
 import { keysOf } from "../../src/keys.ts";
 import { brokenTasks, leftovers } from "../support/invariants.ts";
 import { deferred } from "../support/listening.ts";
@@ -132,27 +132,24 @@ describe("the state of Redis", () => {
     assert.equal(scene.starts.get("runs"), 1);
   });
 
-  const EVICTING = ["allkeys-lru", "allkeys-lfu", "allkeys-random"];
-  const EVICTING_SOME = ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"];
-  for (const policy of [...EVICTING, ...EVICTING_SOME, "noeviction"]) {
-    it(`F53: ${policy}: ${policy === "noeviction" ? "nothing is deleted" : "said at the start"}, every caller is answered`, async () => {
+  const EVICTING = ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random"];
+  for (const policy of [...EVICTING, "volatile-ttl", "noeviction"]) {
+    it(`F53: every caller is answered, and a policy that deletes is said at the start (${policy})`, async () => {
       await configure("maxmemory-policy", policy);
-      const client = await scene.open(server.url, { timeout: 4_000 });
+      const client = await scene.open(server.url);
       const ids = Array.from({ length: 60 }, (_, at) => `t${at}`);
       const big = "x".repeat(20_000);
-      const answers = Promise.allSettled(ids.map((id) => ask(client, id, big)));
+      const answers = Promise.all(ids.map((id) => ask(client, id, big)));
       await until(async () => await server.cli("LLEN", keys.queue("work")) === "60", "all wait");
       const used = Number(await info("memory", "used_memory"));
       await configure("maxmemory", String(used - 400_000));
       await admin.exec([["SET", "foreign", "x", "EX", "60"]]);
       const evicted = Number(await info("stats", "evicted_keys"));
       assert.equal(evicted > 0, policy !== "noeviction", `${evicted} keys were evicted`);
+      if (policy === "allkeys-random") await server.cli("DEL", keys.queue("work")); // Chance shall not choose what is tested.
       await configure("maxmemory", "0");
       await scene.listen(server.url);
-      for (const answer of await answers) {
-        if (answer.status === "fulfilled") assert.equal(answer.value, big);
-        else assert.ok(EVICTING.includes(policy) && answer.reason instanceof TaskTimeoutError, String(answer.reason));
-      }
+      assert.ok((await within(answers, "all answers")).every((answer) => answer === big));
       const warnings = scene.log.filter(({ message }) => message.includes("maxmemory-policy"));
       assert.deepEqual(warnings.map(({ level }) => level), policy === "noeviction" ? [] : ["warn"]);
       assert.ok(warnings.every(({ message }) => message.includes(policy) && message.includes("noeviction")));
