@@ -38,6 +38,7 @@ export type { CancelOptions, CancelResult } from "./src/cancel.ts";
 export type { Clock } from "./src/clock.ts";
 export {
   ConnectionLostError,
+  FatalTaskError,
   LeaseLostError,
   ListenerStoppedError,
   QueueFullError,
@@ -53,9 +54,10 @@ export type { OnEvent, TaskEvent, TaskEventType } from "./src/events.ts";
 export type { HealthOptions, Listening } from "./src/listening.ts";
 export { consoleLog, type Log, type LogEntry } from "./src/log.ts";
 export type { EnqueueOptions, ExecuteOptions, ListenOptions, QueryOptions, QueueOptions } from "./src/options.ts";
-export type { Progress } from "./src/outcome.ts";
+export type { FailedAttempt, Progress } from "./src/outcome.ts";
 export { TaskExecutePolicy } from "./src/policy.ts";
 export type { BlockingConnection, Command, RedisPort, RedisReplyError, Reply, Subscription } from "./src/port/redis.ts";
+export type { Backoff, BackoffFn, BackoffPlan } from "./src/retry.ts";
 export { RedisTaskQueue } from "./src/queue.ts";
 export type { FnOf, ParamsOf, ResultOf } from "./src/queue_types.ts";
 export type { Random } from "./src/random.ts";

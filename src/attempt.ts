@@ -6,62 +6,30 @@
  *    the latest only, and nobody waits for that.
  * 3. `settled`: the handler is done with its slot. The result has been serialized, so a result that cannot be is a
  *    failure here already.
- * 4. `written`: the store has answered. Only the fence decides whether the outcome counts.
+ * 4. `written`: the store has answered (`attempt_ending.ts`). Only the fence decides whether the outcome counts.
  *
  * Rejected: one promise for both. A slot that waits for the store's answer costs a round trip a task.
  *
- * Previous: `claim_loop.ts`. Next: `executor.ts`, `leases.ts`, `store/store.ts`.
+ * Previous: `claim_loop.ts`. Next: `executor.ts`, `leases.ts`, `attempt_ending.ts`.
  *
  * @module
  */
+import type { AttemptContext } from "./attempt_context.ts";
+import { type Ending, writeEnding } from "./attempt_ending.ts";
 import { readParams, resultBody, whenReadable } from "./attempt_values.ts";
-import type { Clock } from "./clock.ts";
-import { LeaseLostError, TaskCancelledError, TaskFailedError } from "./errors.ts";
-import { endingDetails, eventOf, type Events, tellReleased } from "./events.ts";
+import { TaskCancelledError, TaskFailedError } from "./errors.ts";
 import { execute, type ExecuteRequest, type Execution } from "./executor.ts";
-import type { Leases } from "./leases.ts";
-import { type Log, safeLog } from "./log.ts";
-import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
+import { isLater } from "./now_or_later.ts";
+import { decodeOutcome, type FailedAttempt, type Outcome } from "./outcome.ts";
 import { ProgressWriter } from "./progress_writer.ts";
-import { type Random, systemRandom } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { encodeError, toError } from "./remote_error.ts";
-import { repeat } from "./repeat.ts";
-import { isLater } from "./now_or_later.ts";
-import type { Codecs } from "./serializer.ts";
-import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
-import { RedisTask, type TaskFn } from "./task.ts";
-import type { Unreadable } from "./unreadable.ts";
+import { foreignMaxAttempts } from "./store/foreign.ts";
+import type { OwnerAnswer, Ownership } from "./store/store.ts";
+import { RedisTask } from "./task.ts";
 
 /** The default of `attemptTimeout` for a task without a deadline: 30 minutes. */
 export const ATTEMPT_TIMEOUT = 1_800_000;
-/** An outcome that the store could not take is repeated for so many milliseconds (protocol rule 4). */
-const REPEAT_FOR = 30_000;
-
-/** What all attempts of one owner share. */
-export interface AttemptContext extends Codecs {
-  readonly store: Store;
-  /** Listener or client id. */
-  readonly owner: string;
-  readonly clock: Clock;
-  readonly leases: Leases;
-  /** Says what of a task cannot be read here, and how long it is left to others. */
-  readonly unreadable: Unreadable;
-  handlerOf(name: string): TaskFn | undefined;
-  /** Milliseconds an attempt may take. @default 30 minutes for a task without a deadline, else what is left until it */
-  readonly attemptTimeout?: number;
-  /** Bytes that a serialized result may have. @default 1 MiB */
-  readonly resultLimit?: number;
-  readonly log: Log;
-  /** Hears of starts and ends; undefined = nobody does. */
-  readonly events?: Events | undefined;
-  /** For the pauses between repeated writes. @default the machine's */
-  readonly random?: Random;
-  /** What an outcome waits for before it is sent, so that it travels with the next claim; undefined: nothing. */
-  hold?(): Promise<void> | undefined;
-  /** Once it aborts an outcome that could not be sent is not sent again. */
-  readonly closed?: AbortSignal;
-}
 
 /** A running attempt. Neither promise rejects. */
 export interface Attempt {
@@ -72,14 +40,6 @@ export interface Attempt {
   readonly settled: Promise<Execution>;
   /** What the store said of the outcome; null when there was nothing to say (abandoned) or no answer came. */
   readonly written: Promise<OwnerAnswer | null>;
-}
-
-/** How an attempt ended, and the body of its outcome. */
-interface Ending {
-  readonly execution: Execution;
-  readonly body: string;
-  /** Given back unstarted: milliseconds for which it is left to others. */
-  readonly delay?: number;
 }
 
 /**
@@ -93,13 +53,14 @@ export function startAttempt(record: TaskRecord, context: AttemptContext, from: 
   const controller = new AbortController();
   context.leases.add(ownership, controller, from);
   if (record.cancelAsked) controller.abort(new TaskCancelledError(`Cannot start task ${id}: it was cancelled`));
-  const progress = new ProgressWriter({ ownership, controller, context, last: progressOf(record) });
-  const ending = runAttempt({ record, context, controller, progress, claimedAt });
+  const { progress: last, attempts } = earlier(record);
+  const progress = new ProgressWriter({ ownership, controller, context, last, attempts });
+  const ending = runAttempt({ record, context, controller, progress, attempts, claimedAt });
   const startedAt = context.clock.monotonic();
   const settled = ending.then(({ execution }) => execution);
   const written = ending.then((end) => {
     const took = context.clock.monotonic() - startedAt;
-    return writeEnding({ ownership, context, progress, record, took }, end);
+    return writeEnding({ ownership, context, progress, record, attempts, took }, end);
   });
   return { ownership, controller, settled, written };
 }
@@ -109,6 +70,8 @@ interface Run {
   readonly context: AttemptContext;
   readonly controller: AbortController;
   readonly progress: ProgressWriter;
+  /** Those that failed before. */
+  readonly attempts: readonly FailedAttempt[];
   readonly claimedAt: number;
 }
 
@@ -131,6 +94,7 @@ async function runAttempt(run: Run): Promise<Ending> {
     }
     const params = readParams(record, context);
     const task = taskOf(run, left, params);
+    context.retries.began();
     if (!controller.signal.aborted) context.events?.tell("started", record, { attempt: record.attempt });
     execution = await execute({ ...limits, task, taskFn: isLater(params) ? whenReadable(params, taskFn) : taskFn });
     progress.end();
@@ -139,7 +103,7 @@ async function runAttempt(run: Run): Promise<Ending> {
     return isLater(body) ? await bodyWithin(limits, { execution, body, task }) : { execution, body };
   } catch (thrown) {
     progress.end();
-    return failure({ state: "failed", error: toError(thrown) });
+    return { ...failure({ state: "failed", error: toError(thrown) }), fatal: true };
   }
 }
 
@@ -171,7 +135,7 @@ async function bodyWithin(
 }
 
 /** The task as the handler sees it. */
-function taskOf({ record, context, controller, progress }: Run, left: number, params: unknown): RedisTask {
+function taskOf({ record, context, controller, progress, attempts }: Run, left: number, params: unknown): RedisTask {
   const { clock } = context;
   return new RedisTask({
     id: record.id,
@@ -181,6 +145,8 @@ function taskOf({ record, context, controller, progress }: Run, left: number, pa
     state: "running",
     fence: Number(record.fence),
     attempt: record.attempt,
+    maxAttempts: record.kind === "foreign" ? foreignMaxAttempts(record.params) : record.maxAttempts,
+    attempts,
     currentProgress: progress.last?.current ?? null,
     totalProgress: progress.last?.total ?? null,
     updateProgressTime: progress.last?.updatedAt ?? null,
@@ -191,98 +157,11 @@ function taskOf({ record, context, controller, progress }: Run, left: number, pa
   });
 }
 
-function progressOf(record: TaskRecord): Progress | null {
+/** What earlier attempts left. Anybody can write to Redis: a head that cannot be read counts as none. */
+function earlier({ outcome }: TaskRecord): Pick<Outcome, "progress" | "attempts"> {
   try {
-    return decodeOutcome(record.outcome).progress;
+    return decodeOutcome(outcome);
   } catch {
-    return null;
-  }
-}
-
-interface Write {
-  readonly ownership: Ownership;
-  readonly context: AttemptContext;
-  readonly progress: ProgressWriter;
-  readonly record: TaskRecord;
-  /** Milliseconds from the start of the attempt to its end. */
-  readonly took: number;
-}
-
-/** Sends the outcome, unless there is none; then lets the lease go. */
-async function writeEnding(write: Write, { execution, body, delay }: Ending): Promise<OwnerAnswer | null> {
-  const { ownership, context } = write;
-  try {
-    if (delay !== undefined) return await giveBack(write, delay);
-    if (execution.state === "abandoned") return logLoss(write, execution.reason);
-    const wait = context.leases.fresh(ownership) ?? context.hold?.();
-    if (wait !== undefined) await wait;
-    const outcome = encodeOutcome({ progress: write.progress.last, body });
-    const answer = await repeatWrite(
-      write,
-      () =>
-        execution.state === "succeeded"
-          ? context.store.complete(ownership, outcome)
-          : context.store.fail(ownership, { state: execution.state, outcome }),
-    );
-    logEnding(write, execution, answer);
-    return answer;
-  } catch (error) {
-    const { id, name: taskName } = ownership;
-    const message = `Cannot store the outcome of task ${id}: it will run again when its lease has ended`;
-    safeLog(context.log)({ level: "error", message, id, taskName, error });
-    return null;
-  } finally {
-    context.leases.remove(ownership);
-  }
-}
-
-/** Leaves a task that cannot be read here to others: its attempt does not count. */
-async function giveBack(write: Write, delay: number): Promise<OwnerAnswer> {
-  const { ownership, context } = write;
-  const answer = await repeatWrite(write, async () => (await context.store.release([ownership], delay))[0]!);
-  tellReleased(context.events, [ownership], [answer]);
-  return answer;
-}
-
-/** Lost leases are what wears a listener out: whoever runs it should see them. Tasks given back at a stop are not lost. */
-function logLoss({ ownership, context, record, took }: Write, reason: Error): null {
-  if (!(reason instanceof LeaseLostError)) return null;
-  const { id, name: taskName } = ownership;
-  safeLog(context.log)({ level: "warn", message: reason.message, id, taskName });
-  context.events?.tell("lost", record, { attempt: record.attempt, duration: took, error: reason });
-  return null;
-}
-
-/**
- * Under its fence an outcome may be sent at any time and any number of times, and Redis may refuse for a moment what it
- * takes later. Only a mistake of ours stays one.
- */
-function repeatWrite({ ownership, context }: Write, send: () => Promise<OwnerAnswer>): Promise<OwnerAnswer> {
-  const { clock, random = systemRandom, closed: signal } = context;
-  const end = clock.monotonic() + REPEAT_FOR;
-  const again = (error: unknown, tries: number) => {
-    if (error instanceof TypeError || clock.monotonic() >= end) return false;
-    if (tries === 1) logRepeat(ownership, context, error);
-    return true;
-  };
-  return repeat(send, signal ? { clock, random, again, signal } : { clock, random, again });
-}
-
-function logRepeat({ id, name: taskName }: Ownership, context: AttemptContext, error: unknown): void {
-  const message = `Cannot store the outcome of task ${id} yet: trying again`;
-  safeLog(context.log)({ level: "warn", message, id, taskName, error });
-}
-
-function logEnding({ ownership, context, record, took }: Write, execution: Execution, answer: OwnerAnswer): void {
-  context.events?.tell(eventOf(answer), record, endingDetails(execution, record.attempt, took));
-  const { id, name: taskName } = ownership;
-  const log = safeLog(context.log);
-  if (answer.verdict === "lost" || answer.verdict === "gone") {
-    const error = new LeaseLostError(`Cannot keep the outcome of task ${id}: it is ${answer.verdict}`);
-    log({ level: "warn", message: error.message, id, taskName });
-  } else if (execution.state !== "succeeded" && execution.state !== "abandoned") {
-    // Whoever asked gets the error itself; of an enqueued task nobody else hears.
-    const level = record.kind === "asked" || execution.state === "cancelled" ? "info" : "warn";
-    log({ level, message: `Task ${id} (${taskName}) ${execution.state}`, id, taskName, error: execution.error });
+    return { progress: null, attempts: [] };
   }
 }

@@ -12,6 +12,8 @@ import { resultTtlFor } from "./options.ts";
 import { type Places, runByPolicy, TaskExecutePolicy } from "./policy.ts";
 import { digits } from "./record.ts";
 import { Remote } from "./remote.ts";
+import { optionsWith } from "./retries.ts";
+import type { Backoff } from "./retry.ts";
 import { RunError, unwrap } from "./run_error.ts";
 import { missingHandler, Runner } from "./runner.ts";
 import { Scope } from "./scope.ts";
@@ -30,6 +32,8 @@ export interface CallRequest {
   readonly signal?: AbortSignal | undefined;
   readonly startWithin?: number | undefined;
   readonly resultTtl?: number | undefined;
+  readonly maxAttempts?: number | undefined;
+  readonly backoff?: Backoff | undefined;
 }
 
 /** The run that a call gets its answer from: its own, or one that it joined. */
@@ -46,12 +50,15 @@ export class Calls {
   readonly #inbox: Inbox;
   readonly #runner: Runner;
   readonly #remote: Remote;
+  /** Of a task that brings none of its own. */
+  readonly #options: string;
   #count = 0;
 
   /** Calls nothing yet. */
   constructor(context: ClientContext) {
     const { store, client, settings: { clock, interval, lease, log } } = context;
     this.#context = context;
+    this.#options = optionsWith(context.settings.backoff);
     this.#inbox = new Inbox({ store, client, clock, interval, lease, log });
     this.#runner = new Runner(context);
     this.#remote = new Remote(context, this.#inbox, this.#runner);
@@ -88,12 +95,14 @@ export class Calls {
 
   /** A task to hand in, under a nonce of its own. */
   submit(
-    task: Pick<CallRequest, "id" | "name" | "params" | "timeout" | "resultTtl"> & { readonly nonce?: string },
+    task: Omit<CallRequest, "policy" | "once" | "signal" | "startWithin"> & { readonly nonce?: string },
   ): Submission {
-    const { id, name, params, timeout, nonce = this.#nextNonce() } = task;
     const { settings } = this.#context;
+    const { id, name, params, timeout, nonce = this.#nextNonce(), maxAttempts = settings.maxAttempts } = task;
     const deadline = settings.clock.monotonic() + timeout;
-    return { id, name, params, nonce, deadline, resultTtl: resultTtlFor(settings, task.resultTtl, timeout) };
+    const resultTtl = resultTtlFor(settings, task.resultTtl, timeout);
+    const options = task.backoff === undefined ? this.#options : optionsWith(task.backoff);
+    return { id, name, params, nonce, deadline, resultTtl, maxAttempts, options };
   }
 
   /** Cancels what runs here, in no queue, under an id: what became of each run. */

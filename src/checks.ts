@@ -46,6 +46,13 @@ export function checkOptional(what: string, value: number | undefined, bounds: B
   return value === undefined ? undefined : checkDuration(what, value, bounds);
 }
 
+/** Checks a whole number, unless it is left out. */
+export function checkCount(what: string, value: number | undefined, least: number, most: number): number | undefined {
+  if (value === undefined || (Number.isInteger(value) && value >= least && value <= most)) return value;
+  const ErrorClass = typeof value === "number" ? RangeError : TypeError;
+  throw new ErrorClass(`Cannot use ${what} ${show(value)}: it must be a whole number from ${least} to ${most}`);
+}
+
 /** Refuses a key that is not known, with the nearest known one in the message. */
 export function checkKeys(verb: string, options: object, known: readonly string[]): void {
   for (const key of Object.keys(options)) {

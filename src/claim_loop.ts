@@ -187,7 +187,8 @@ export class ClaimLoop {
       return true;
     }
     const wasAlone = this.#refusals.worked(request);
-    const { tasks, more, nextIn } = claimed.answer;
+    const { tasks, more, nextIn, aside } = claimed.answer;
+    for (const id of aside) this.#tellAside(id);
     this.#nextIn = nextIn ?? Infinity;
     const mine = await this.#confirmed(claimed);
     if (stop.aborted) {
@@ -241,6 +242,11 @@ export class ClaimLoop {
       if (waitFor.aborted) return null;
       from = clock.monotonic();
     }
+  }
+
+  #tellAside(id: string): void {
+    const way = "its bytes stay at its key; look at them with `errand dead show`, and delete them there";
+    this.#log({ level: "error", message: `Cannot read the record of task ${id}: it is set aside; ${way}`, id });
   }
 
   #prove(from: number): void {

@@ -34,6 +34,15 @@ export class TaskFailedError extends Error {
   override readonly name: string = "TaskFailedError";
 }
 
+/**
+ * Thrown by a handler: do not try this task again, whatever its `maxAttempts`. Not for errors that another attempt may
+ * not meet.
+ */
+export class FatalTaskError extends Error {
+  /** Always "FatalTaskError". */
+  override readonly name: string = "FatalTaskError";
+}
+
 /** The id is in use by a task with another name, or exists already and the call asked to reject that. */
 export class TaskConflictError extends Error {
   /** Always "TaskConflictError". */

@@ -14,7 +14,8 @@
  *
  * @module
  */
-import { type AttemptContext, startAttempt } from "./attempt.ts";
+import { startAttempt } from "./attempt.ts";
+import type { AttemptContext } from "./attempt_context.ts";
 import { ClaimLoop } from "./claim_loop.ts";
 import { ListenerStoppedError } from "./errors.ts";
 import { consumes } from "./health.ts";
@@ -27,6 +28,8 @@ import type { Subscription } from "./port/redis.ts";
 import type { Random } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { repeat } from "./repeat.ts";
+import { Retries } from "./retries.ts";
+import type { Backoff } from "./retry.ts";
 import { Slots } from "./slots.ts";
 import type { Ownership } from "./store/store.ts";
 import { Unreadable } from "./unreadable.ts";
@@ -39,7 +42,7 @@ export const STOP_BOUND = 2_000;
 
 /** What a {@linkcode Listener} needs; durations in milliseconds. */
 export interface ListenerContext
-  extends Omit<AttemptContext, "owner" | "leases" | "unreadable" | "hold" | "closed" | "random"> {
+  extends Omit<AttemptContext, "owner" | "leases" | "unreadable" | "retries" | "hold" | "closed" | "random"> {
   /** 1 to 256 names. */
   readonly names: readonly string[];
   /** Tasks run at a time. */
@@ -53,6 +56,8 @@ export interface ListenerContext
   /** Ends the grace at once. */
   readonly hurry?: AbortSignal;
   readonly random: Random;
+  /** For failed tasks that brought none. @default the default backoff */
+  readonly backoff?: Backoff | undefined;
 }
 
 /** One listener; `run` once. */
@@ -102,6 +107,7 @@ export class Listener {
       owner: this.id,
       leases: this.#leases,
       unreadable: new Unreadable({ log: this.#log, interval, random }),
+      retries: new Retries({ backoff: context.backoff, clock, random, log: this.#log }),
       hold: () => this.#loop.hold(),
       closed: this.#closed.signal,
     };

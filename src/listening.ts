@@ -58,9 +58,25 @@ export interface ListeningContext {
 export function startListening(names: readonly string[], options: ListenOptions, context: ListeningContext): Listening {
   const { store, settings, closing, hurry } = context;
   const { workers, grace } = listenSettings(options);
-  const { attemptTimeout, interval, lease, log, events, clock, random, serializer, serializers, taskFn } = settings;
+  const { attemptTimeout, interval, lease, log, events, clock, random, serializer, serializers, taskFn, backoff } =
+    settings;
   const listener = new Listener({
-    ...{ store, names, hurry, workers, grace, interval, lease, clock, random, log, events, serializer, serializers },
+    ...{
+      store,
+      names,
+      hurry,
+      workers,
+      grace,
+      interval,
+      lease,
+      clock,
+      random,
+      log,
+      events,
+      serializer,
+      serializers,
+      backoff,
+    },
     handlerOf: (name) => handlerFor(taskFn, name),
     ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
   });

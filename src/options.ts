@@ -6,13 +6,15 @@
  *
  * @module
  */
-import { checkDuration, checkKeys, checkOptional, checkText, show } from "./checks.ts";
+import { checkCount, checkDuration, checkKeys, checkOptional, checkText, show } from "./checks.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { type Events, eventsFor, type OnEvent } from "./events.ts";
 import { consoleLog, type Log, safeLog } from "./log.ts";
+import { type Backoff, type BackoffPlan, checkBackoff, checkMaxAttempts } from "./retry.ts";
 import { TaskExecutePolicy } from "./policy.ts";
 import { type Random, systemRandom } from "./random.ts";
 import { isSerializerName, jsonSerializer, type Serializer } from "./serializer.ts";
+import type { Bounds } from "./store/ended.ts";
 import type { IfExists } from "./store/store.ts";
 import type { TaskFns } from "./task.ts";
 
@@ -36,6 +38,22 @@ export interface QueueOptions<Fns extends TaskFns = TaskFns> {
   readonly resultTtl?: number;
   /** How long one attempt may take, in milliseconds. @default 1_800_000 for a task without deadline, else what is left until it */
   readonly attemptTimeout?: number;
+  /**
+   * How many attempts a task that is handed in here may have, 1 to 999. Attempts whose lease was lost count; releases at
+   * a stop do not. @default 1
+   */
+  readonly maxAttempts?: number;
+  /**
+   * How long a failed task waits for its next attempt. As data it travels with the tasks that are handed in here; as data
+   * or a function it counts for those that run here and brought none. @default 1 s, 2 s, 4 s … at most 5 min, less up to half
+   */
+  readonly backoff?: Backoff;
+  /** Dead letters kept of one name; the oldest go first. @default 10_000 */
+  readonly deadMax?: number;
+  /** How long dead letters are kept, in milliseconds. @default 2_592_000_000 (30 days) */
+  readonly deadTtl?: number;
+  /** Bytes of ended tasks kept of one name; the oldest go first, though none within half a minute. @default 67_108_864 (64 MiB) */
+  readonly doneBytes?: number;
   /** Hears what the queue has to say. @default warnings and errors go to the console */
   readonly log?: Log;
   /** Hears of every transition of a task that this queue makes; none costs nothing. @default none */
@@ -60,6 +78,10 @@ export interface QueryOptions {
   readonly startWithin?: number;
   /** How long the ended task is kept, in milliseconds, 30_000 to 9_999_999_999. @default the queue's */
   readonly resultTtl?: number;
+  /** How many attempts it may have in the queue, 1 to 999. @default the queue's */
+  readonly maxAttempts?: number;
+  /** How long it waits for its next attempt; it travels with the task, so no function. @default the queue's */
+  readonly backoff?: number | BackoffPlan;
 }
 
 /** Options of `enqueue`. */
@@ -72,6 +94,10 @@ export interface EnqueueOptions {
   readonly ifExists?: IfExists;
   /** How long the ended task is kept, in milliseconds, 30_000 to 9_999_999_999. @default the queue's */
   readonly resultTtl?: number;
+  /** How many attempts it may have in the queue, 1 to 999. @default the queue's */
+  readonly maxAttempts?: number;
+  /** How long it waits for its next attempt; it travels with the task, so no function. @default the queue's */
+  readonly backoff?: number | BackoffPlan;
 }
 
 /** Options of `listen`. */
@@ -103,6 +129,9 @@ export interface QueueSettings {
   readonly lease: number;
   readonly resultTtl: number | undefined;
   readonly attemptTimeout: number | undefined;
+  readonly maxAttempts: number;
+  readonly backoff: Backoff | undefined;
+  readonly bounds: Bounds;
   readonly log: Log;
   /** Undefined when nobody hears: then no event is made. */
   readonly events: Events | undefined;
@@ -117,7 +146,7 @@ const RESULT_TTL_MIN = 30_000;
 const LEASE_MIN = 100;
 
 const QUEUE_KEYS = [
-  ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout log onEvent clock random"
+  ..."suffix timeout interval taskFn serializer serializers lease resultTtl attemptTimeout maxAttempts backoff deadMax deadTtl doneBytes log onEvent clock random"
     .split(" "),
 ];
 
@@ -137,6 +166,9 @@ export function settingsOf(options: QueueOptions): QueueSettings {
     lease: checkDuration("lease", options.lease ?? 30_000, { least: LEASE_MIN }),
     resultTtl: checkResultTtl(options.resultTtl),
     attemptTimeout: checkOptional("attemptTimeout", options.attemptTimeout, { least: 1 }),
+    maxAttempts: checkMaxAttempts(options.maxAttempts) ?? 1,
+    backoff: checkBackoff(options.backoff, { travels: false }),
+    bounds: checkBounds(options),
     log,
     events: eventsFor(options.onEvent, { log, clock }),
     clock,
@@ -146,7 +178,9 @@ export function settingsOf(options: QueueOptions): QueueSettings {
 
 /** Checks the options of one call of `query`. */
 export function checkQuery(options: QueryOptions): void {
-  checkKeys("query", options, ["timeout", "policy", "once", "signal", "startWithin", "resultTtl"]);
+  checkKeys("query", options, [
+    ...["timeout", "policy", "once", "signal", "startWithin", "resultTtl", "maxAttempts", "backoff"],
+  ]);
   const policies: readonly unknown[] = Object.values(TaskExecutePolicy);
   if (options.policy !== undefined && !policies.includes(options.policy)) {
     throw new TypeError(`Cannot use the policy ${show(options.policy)}: it is one of ${policies.join(", ")}`);
@@ -154,11 +188,12 @@ export function checkQuery(options: QueryOptions): void {
   checkOptional("timeout", options.timeout, { infinite: true });
   checkOptional("startWithin", options.startWithin, {});
   checkResultTtl(options.resultTtl);
+  checkRetries(options);
 }
 
 /** Checks the options of one call of `enqueue`. */
 export function checkEnqueue(options: EnqueueOptions): void {
-  checkKeys("enqueue", options, ["timeout", "delay", "ifExists", "resultTtl"]);
+  checkKeys("enqueue", options, ["timeout", "delay", "ifExists", "resultTtl", "maxAttempts", "backoff"]);
   const choices: readonly unknown[] = ["join", "replace", "reject"];
   if (options.ifExists !== undefined && !choices.includes(options.ifExists)) {
     throw new TypeError(`Cannot use ifExists ${show(options.ifExists)}: it is one of ${choices.join(", ")}`);
@@ -166,6 +201,7 @@ export function checkEnqueue(options: EnqueueOptions): void {
   checkOptional("timeout", options.timeout, { infinite: true });
   checkOptional("delay", options.delay, {});
   checkResultTtl(options.resultTtl);
+  checkRetries(options);
 }
 
 /** Checks the options of one call of `listen` and fills in the defaults. */
@@ -200,6 +236,19 @@ export function resultTtlFor(settings: QueueSettings, asked: number | undefined,
 
 function checkResultTtl(value: number | undefined): number | undefined {
   return checkOptional("resultTtl", value, { least: RESULT_TTL_MIN, most: RESULT_TTL_MAX });
+}
+
+function checkRetries({ maxAttempts, backoff }: Pick<EnqueueOptions, "maxAttempts" | "backoff">): void {
+  checkMaxAttempts(maxAttempts);
+  checkBackoff(backoff, { travels: true });
+}
+
+function checkBounds({ deadMax, deadTtl, doneBytes }: QueueOptions): Bounds {
+  return {
+    deadMax: checkCount("deadMax", deadMax, 1, 10_000_000),
+    deadTtl: checkOptional("deadTtl", deadTtl, { least: RESULT_TTL_MIN }),
+    doneBytes: checkCount("doneBytes", doneBytes, 0, Number.MAX_SAFE_INTEGER),
+  };
 }
 
 function checkTaskFn(taskFn: TaskFns | undefined): TaskFns | undefined {

@@ -10,7 +10,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { LeaseLostError, TaskCancelledError } from "./errors.ts";
-import { encodeOutcome, type Progress } from "./outcome.ts";
+import { encodeOutcome, type FailedAttempt, type Progress } from "./outcome.ts";
 import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
 
 /** Milliseconds between two writes. */
@@ -24,6 +24,8 @@ export interface ProgressWriterOptions {
   readonly context: { readonly store: Store; readonly clock: Clock };
   /** What an earlier attempt reported last. */
   readonly last: Progress | null;
+  /** The attempts that failed before this one. */
+  readonly attempts?: readonly FailedAttempt[];
 }
 
 /** The progress of one attempt. */
@@ -102,8 +104,9 @@ export class ProgressWriter {
   }
 
   #write(): Promise<OwnerAnswer> {
-    const { context, ownership } = this.#options;
-    return context.store.progress(ownership, encodeOutcome({ progress: this.#last, body: this.#body }));
+    const { context, ownership, attempts } = this.#options;
+    const outcome = { progress: this.#last, body: this.#body, ...attempts ? { attempts } : {} };
+    return context.store.progress(ownership, encodeOutcome(outcome));
   }
 
   #learn(answer: OwnerAnswer): void {

@@ -85,7 +85,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     this.interval = settings.interval;
     this.taskFn = options.taskFn;
     this.#settings = settings;
-    this.#store = openStore(redis, keysOf(prefix, settings.suffix), settings.clock);
+    this.#store = openStore(redis, keysOf(prefix, settings.suffix), settings.clock, settings.bounds);
     this.#client = settings.random.id();
     const context = { store: this.#store, client: this.#client, settings };
     this.#calls = new Calls(context);
@@ -124,8 +124,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   ): Promise<RedisTask<ParamsOf<Fns, Name>, ResultOf<Fns, Name>>> {
     this.#check(id, name);
     checkEnqueue(options);
-    const { timeout = Infinity, resultTtl, delay = 0, ifExists = "join" } = options;
-    const submission = this.#calls.submit({ id, name, params, timeout, resultTtl });
+    const { timeout = Infinity, delay = 0, ifExists = "join" } = options;
+    const submission = this.#calls.submit({ ...options, id, name, params, timeout });
     const encoded = encodeParams(submission, this.#settings);
     const text = isLater(encoded) ? await encoded : encoded;
     const rest = { kind: "enqueued", params: text, delay, ifExists } as const;

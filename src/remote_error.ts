@@ -42,6 +42,7 @@ const CLASSES: Readonly<Record<string, (message: string) => Error>> = {
   TaskTimeoutError: (message) => new errors.TaskTimeoutError(message),
   TaskCancelledError: (message) => new errors.TaskCancelledError(message),
   TaskFailedError: (message) => new errors.TaskFailedError(message),
+  FatalTaskError: (message) => new errors.FatalTaskError(message),
   TaskConflictError: (message) => new errors.TaskConflictError(message),
   TaskReplacedError: (message) => new errors.TaskReplacedError(message),
   LeaseLostError: (message) => new errors.LeaseLostError(message),

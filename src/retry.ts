@@ -10,6 +10,8 @@
  * @module
  */
 
+import { checkCount, checkDuration, checkKeys, checkOptional, show } from "./checks.ts";
+
 /** A backoff as data: it can travel with a task. Durations are milliseconds. */
 export interface BackoffPlan {
   /** `constant`: `delay` each time. `exponential`: doubled after each attempt. @default "exponential" */
@@ -41,6 +43,41 @@ export type Backoff = number | BackoffPlan | BackoffFn;
 
 /** 1 s, 2 s, 4 s … at most 5 min, less up to half. */
 export const DEFAULT_BACKOFF: BackoffPlan = { type: "exponential", delay: 1_000, max: 300_000, jitter: 0.5 };
+
+/** The record has three digits for attempts. */
+const ATTEMPTS_MAX = 999;
+
+/** Checks how many attempts a task may have, unless that is left out. */
+export function checkMaxAttempts(value: number | undefined): number | undefined {
+  return checkCount("maxAttempts", value, 1, ATTEMPTS_MAX);
+}
+
+/** Checks a backoff, unless it is left out; one that travels with a task is no function. */
+export function checkBackoff<Value extends Backoff>(
+  backoff: Value | undefined,
+  { travels }: { readonly travels: boolean },
+): Value | undefined {
+  if (backoff === undefined) return undefined;
+  if (typeof backoff === "number") return checkDuration("backoff", backoff) as Value;
+  if (typeof backoff === "function" && !travels) return backoff;
+  if (typeof backoff === "object" && backoff !== null) return checkPlan(backoff as BackoffPlan) as Value;
+  const way = travels
+    ? "it travels with the task; give a function to the queue whose listener runs it"
+    : "it may be milliseconds, { delay, type, max, jitter }, or a function";
+  throw new TypeError(`Cannot use the backoff ${show(backoff)} here: ${way}`);
+}
+
+function checkPlan(plan: BackoffPlan): BackoffPlan {
+  checkKeys("backoff", plan, ["type", "delay", "max", "jitter"]);
+  const { type = "exponential", delay, max, jitter = 0 } = plan;
+  if (type !== "constant" && type !== "exponential") {
+    throw new TypeError(`Cannot use a backoff of type ${show(type)}: it is "constant" or "exponential"`);
+  }
+  checkDuration("the delay of backoff", delay);
+  checkOptional("the max of backoff", max, {});
+  if (typeof jitter === "number" && jitter >= 0 && jitter <= 1) return plan;
+  throw new RangeError(`Cannot use a backoff with jitter ${show(jitter)}: it is a part of the wait, 0 to 1`);
+}
 
 /** The wait after `attempt` (from 1) failed, in whole milliseconds; `unit` in [0, 1) is the jitter's chance. */
 export function backoffDelay(backoff: Exclude<Backoff, BackoffFn>, attempt: number, unit: number): number {

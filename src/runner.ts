@@ -10,7 +10,8 @@
  *
  * @module
  */
-import { type Attempt, type AttemptContext, startAttempt } from "./attempt.ts";
+import { type Attempt, startAttempt } from "./attempt.ts";
+import type { AttemptContext } from "./attempt_context.ts";
 import { CancelWatch } from "./cancel_watch.ts";
 import type { Clock } from "./clock.ts";
 import { ListenerStoppedError, TaskCancelledError, TaskTimeoutError } from "./errors.ts";
@@ -20,6 +21,7 @@ import { Leases } from "./leases.ts";
 import { whenAborted } from "./limits.ts";
 import { LocalRecord } from "./local_record.ts";
 import type { TaskRecord } from "./record.ts";
+import { Retries } from "./retries.ts";
 import { RunError } from "./run_error.ts";
 import type { OwnerAnswer, Ownership } from "./store/store.ts";
 import type { ClientContext, Submission } from "./submission.ts";
@@ -47,6 +49,7 @@ export class Runner {
   readonly #leases: Leases;
   readonly #watch: CancelWatch;
   readonly #unreadable: Unreadable;
+  readonly #retries: Retries;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
   /** What runs in no queue. */
@@ -60,6 +63,7 @@ export class Runner {
     this.#context = context;
     this.#leases = new Leases({ store, owner, lease, clock });
     this.#unreadable = new Unreadable({ log, interval, random });
+    this.#retries = new Retries({ backoff: context.settings.backoff, clock, random, log });
     const onIds = (ids: readonly string[]) => this.cancelled(ids);
     const onGap = () => void this.#leases.renewNow();
     this.#watch = new CancelWatch({ store, owner, clock, random, onIds, onGap });
@@ -203,6 +207,7 @@ export class Runner {
       clock,
       leases: this.#leases,
       unreadable: this.#unreadable,
+      retries: this.#retries,
       serializer,
       serializers,
       handlerOf: (name) => this.handlerOf(name),

@@ -36,6 +36,9 @@ export interface Submission {
   readonly deadline: number;
   /** Milliseconds its ended record is kept. */
   readonly resultTtl: number;
+  readonly maxAttempts: number;
+  /** What its listener needs to know beside the params: JSON, or empty. */
+  readonly options: string;
 }
 
 /** What one client is made of. */
@@ -86,9 +89,9 @@ export function requestOf(
     readonly ownIfUnattended?: { readonly owner: string; readonly lease: number };
   },
 ): EnqueueRequest {
-  const { id, name, nonce, resultTtl } = submission;
+  const { id, name, nonce, resultTtl, maxAttempts, options } = submission;
   const timeout = timeLeft(submission, clock);
-  return { delay: 0, ifExists: "join", ...rest, id, name, nonce, timeout, resultTtl, maxAttempts: 1, options: "" };
+  return { delay: 0, ifExists: "join", ...rest, id, name, nonce, timeout, resultTtl, maxAttempts, options };
 }
 
 /** The request that stores a task of this process as it is now: `local` when it runs here, `enqueued` when it is data. */
@@ -101,12 +104,13 @@ export function putOf(
   const { id, name, nonce, resultTtl } = submission;
   const rest = { id, name, nonce, kind, state: task.state, owner, resultTtl, options: "" };
   const progress = progressOf(task);
+  const { attempts } = task;
   const encodedBody = bodyOf(task, codecs);
   return andThen(encodeParams(task, codecs), (params) =>
     andThen(encodedBody, (body) => {
       const left = submission.deadline - clock.monotonic();
       const timeout = left === Infinity ? 0 : Math.max(1, Math.ceil(left));
-      return { ...rest, timeout, params, outcome: encodeOutcome({ progress, body }) };
+      return { ...rest, timeout, params, outcome: encodeOutcome({ progress, attempts, body }) };
     }));
 }
 
@@ -134,7 +138,7 @@ function builtTask(
   answer: Answer | null,
   params: unknown,
 ): RedisTask {
-  const { progress } = decodeOutcome(record.outcome);
+  const { progress, attempts } = decodeOutcome(record.outcome);
   return new RedisTask({
     id: record.id,
     name: record.name,
@@ -145,6 +149,8 @@ function builtTask(
     state: record.state === "deleted" ? "cancelled" : record.state,
     fence: Number(record.fence),
     attempt: record.attempt,
+    maxAttempts: record.maxAttempts,
+    attempts,
     currentProgress: progress?.current ?? null,
     totalProgress: progress?.total ?? null,
     updateProgressTime: progress?.updatedAt ?? null,

@@ -47,7 +47,7 @@ export class TakeBack {
       : () => {};
   }
 
-  /** The safety net saw the task queued still. */
+  /** The safety net saw the task waiting still: in its queue, or for its time. */
   look(): void {
     if (this.#when === "unattended" || this.#late) void this.#try();
   }

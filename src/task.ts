@@ -10,7 +10,7 @@
  */
 import { systemClock } from "./clock.ts";
 import { type TaskState, TaskTimeoutError } from "./errors.ts";
-import type { Progress } from "./outcome.ts";
+import type { FailedAttempt, Progress } from "./outcome.ts";
 
 /** What a {@linkcode RedisTask} is made of; all but `id`, `name` and `params` may be left out. */
 export interface RedisTaskInit<Params = unknown, Result = unknown> {
@@ -32,6 +32,10 @@ export interface RedisTaskInit<Params = unknown, Result = unknown> {
   readonly fence?: number;
   /** 1 in the first attempt. @default 0 */
   readonly attempt?: number;
+  /** How many attempts it may have. @default 1 */
+  readonly maxAttempts?: number;
+  /** Those that failed. @default [] */
+  readonly attempts?: readonly FailedAttempt[];
   /** Steps done. @default null */
   readonly currentProgress?: number | null;
   /** Steps in all. @default null */
@@ -81,6 +85,10 @@ export class RedisTask<Params = unknown, Result = unknown> {
   readonly fence: number;
   /** 1 in the first attempt, 0 before it. */
   readonly attempt: number;
+  /** How many attempts it may have; lost leases count, and are not limited by it. */
+  readonly maxAttempts: number;
+  /** The attempts that failed, oldest first: the first and the last nine. */
+  readonly attempts: readonly FailedAttempt[];
   /** Steps done, as last told to {@linkcode RedisTask.update}; null before. */
   currentProgress: number | null;
   /** Steps in all, as last told to {@linkcode RedisTask.update}; null before. */
@@ -104,6 +112,8 @@ export class RedisTask<Params = unknown, Result = unknown> {
     this.state = init.state ?? "stored";
     this.fence = init.fence ?? 0;
     this.attempt = init.attempt ?? 0;
+    this.maxAttempts = init.maxAttempts ?? 1;
+    this.attempts = init.attempts ?? [];
     this.currentProgress = init.currentProgress ?? null;
     this.totalProgress = init.totalProgress ?? null;
     this.updateProgressTime = init.updateProgressTime ?? null;

@@ -25,7 +25,7 @@ export interface Wait {
    * failover), or it has been waiting or running for a whole lease.
    */
   resubmit(): Promise<void>;
-  /** The safety net saw the task queued still. */
+  /** The safety net saw the task waiting still. */
   onWaiting?(header: TaskHeader): void;
 }
 
@@ -122,7 +122,7 @@ export class Waiter {
     });
     if (header === undefined || this.#current !== current) return;
     if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
-    if (header.state === "queued") current.wait.onWaiting?.(header);
+    if (header.state !== "running") current.wait.onWaiting?.(header);
     // One that is scheduled has a delay to keep.
     if (header.state === "scheduled") this.#run = null;
     else await this.#doubt(current, header);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { type AttemptContext, startAttempt } from "../src/attempt.ts";
+import { startAttempt } from "../src/attempt.ts";
+import type { AttemptContext } from "../src/attempt_context.ts";
 import { systemClock } from "../src/clock.ts";
 import { LeaseLostError, ListenerStoppedError, TaskTimeoutError } from "../src/errors.ts";
 import { Leases } from "../src/leases.ts";
@@ -9,6 +10,7 @@ import { decodeOutcome } from "../src/outcome.ts";
 import { RedisReplyError } from "../src/port/redis.ts";
 import type { TaskRecord } from "../src/record.ts";
 import { decodeError } from "../src/remote_error.ts";
+import { Retries } from "../src/retries.ts";
 import { jsonSerializer } from "../src/serializer.ts";
 import type { EnqueueRequest } from "../src/store/store.ts";
 import { handlerFor, type RedisTask, type TaskFns } from "../src/task.ts";
@@ -45,6 +47,7 @@ describe("startAttempt", () => {
       ...{ store, owner, clock: systemClock, leases, serializer: jsonSerializer, log: () => {} },
       serializers: new Map([["json", jsonSerializer]]),
       unreadable: new Unreadable({ log: () => {}, interval: 5_000 }),
+      retries: new Retries({ clock: systemClock, log: () => {} }),
       handlerOf: (name: string) => handlerFor(taskFn, name),
       ...change,
     };

@@ -7,7 +7,8 @@
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type AttemptContext, startAttempt } from "../src/attempt.ts";
+import { startAttempt } from "../src/attempt.ts";
+import type { AttemptContext } from "../src/attempt_context.ts";
 import { Calls } from "../src/calls.ts";
 import { type CancelResult, cancelTask } from "../src/cancel.ts";
 import { sleep } from "../src/clock.ts";
@@ -15,14 +16,15 @@ import { TaskCancelledError, TaskFailedError } from "../src/errors.ts";
 import { keysOf } from "../src/keys.ts";
 import { Leases } from "../src/leases.ts";
 import { settingsOf } from "../src/options.ts";
-import { nextTurn } from "../src/runtime/mod.ts";
 import { jsonSerializer } from "../src/serializer.ts";
 import { MemoryRedis } from "../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../src/store/memory/memory_store.ts";
 import type { Store } from "../src/store/store.ts";
 import type { RedisTask } from "../src/task.ts";
+import { Retries } from "../src/retries.ts";
 import { Unreadable } from "../src/unreadable.ts";
 import { FakeClock } from "./support/fake_clock.ts";
+import { drive, Gates } from "./support/gates.ts";
 
 const LEASE = 200;
 const log = () => {};
@@ -55,43 +57,6 @@ const story: fc.Arbitrary<Story> = fc.record({
   once: fc.boolean(),
   choices: fc.array(fc.nat({ max: 7 }), { minLength: 20, maxLength: 150 }),
 });
-
-/** Calls that wait for their turn. */
-class Gates {
-  readonly #waiting: (() => void)[] = [];
-
-  /** How many wait. */
-  get size(): number {
-    return this.#waiting.length;
-  }
-
-  /** Resolves when this one is opened. */
-  pass(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  open(index: number): void {
-    this.#waiting.splice(index, 1)[0]?.();
-  }
-
-  /** The same store, each of whose calls passes a gate before and one after; none passes once `isFrozen`. */
-  before(store: Store, isFrozen: () => boolean = () => false): Store {
-    const gated = async (call: () => unknown): Promise<unknown> => {
-      await this.pass();
-      if (isFrozen()) return await new Promise(() => {});
-      const answer = await call();
-      await this.pass();
-      return isFrozen() ? await new Promise(() => {}) : answer;
-    };
-    return new Proxy(store, {
-      get(target, key) {
-        const verb: unknown = Reflect.get(target, key);
-        if (typeof verb !== "function") return verb;
-        return (...args: unknown[]) => gated(() => Reflect.apply(verb, target, args));
-      },
-    });
-  }
-}
 
 /** A listener without its loop: the same attempts and leases, one task at a time, and retries. */
 class Owner {
@@ -139,6 +104,7 @@ class Owner {
       ...{ store: this.#store, owner: this.#id, clock: this.#clock, leases: this.#leases, log },
       ...{ serializer: jsonSerializer, serializers: new Map([["json", jsonSerializer]]) },
       unreadable: new Unreadable({ log, interval: 1_000 }),
+      retries: new Retries({ clock: this.#clock, log }),
       handlerOf: () => (task: RedisTask) => this.#handler(task),
       attemptTimeout: 1_000,
     };
@@ -194,25 +160,6 @@ async function play(story: Story): Promise<Seen> {
   for (const owner of owners) owner.isStopped = true;
   world.close();
   return { cancel: seen[0], waiter: seen[1], state: ended };
-}
-
-/** Opens gates and moves time as the choices say, then in order, until the promise has settled. */
-async function drive<Value>(
-  promise: Promise<Value>,
-  { gates, clock, choices }: { gates: Gates; clock: FakeClock; choices: readonly number[] },
-): Promise<Value> {
-  let settled = false;
-  const settle = () => void (settled = true);
-  promise.then(settle, settle);
-  for (let step = 0; !settled; step += 1) {
-    assert.ok(step < 20_000, "it comes to an end");
-    const choice = choices[step] ?? 0;
-    if (choice < gates.size) {
-      gates.open(choice);
-      for (let turns = 0; turns < 2; turns += 1) await new Promise<void>((resolve) => nextTurn(resolve));
-    } else await clock.advance(10);
-  }
-  return await promise;
 }
 
 /** What a caller may see of a task in this state. */

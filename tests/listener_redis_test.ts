@@ -105,6 +105,17 @@ describe("a listener on Redis", () => {
     await endsAtOnce();
   });
 
+  it("F15: says what it cannot read, and goes on with the rest; the bytes stay", async () => {
+    await server.cli("SET", keys.record("odd"), "no record");
+    await server.cli("RPUSH", keys.queue("a"), "odd");
+    await listen(["a"], 50);
+    const asker = await open(50);
+    assert.equal(await asker.query("next", "a", "done", { policy: "remote" }), "done");
+    const said = await until(() => entries.find(({ id }) => id === "odd"), "it is said");
+    assert.match(said.message, /Cannot read the record of task odd: it is set aside/);
+    assert.equal(await server.cli("GET", keys.record("odd")), "no record");
+  });
+
   it("F54: of 64 names has one blocking connection and three in all", async () => {
     const names = Array.from({ length: 64 }, (_, at) => `name${at}`);
     await listen(names, 5_000);

@@ -54,26 +54,40 @@ function timeoutOf(params: string): number {
   }
 }
 
+/** How many attempts a bare JSON task may have: what cannot be read fails in its first. */
+export function foreignMaxAttempts(params: string): number {
+  try {
+    return readForeign(params, "a bare JSON task").maxAttempts;
+  } catch {
+    return 1;
+  }
+}
+
 /** A bare JSON task, read. */
 export interface ForeignTask {
   readonly params: unknown;
   /** Milliseconds from its claim; 0 = none. */
   readonly timeout: number;
+  readonly maxAttempts: number;
 }
 
 /**
- * Reads a bare JSON task. Throws `SerializationError` naming `what` for a text that is no JSON and for a timeout that
- * is not a number of milliseconds: whoever wrote it by hand wants to hear of it. Other members are for later versions.
+ * Reads a bare JSON task. Throws `SerializationError` naming `what` for a text that is no JSON, for a timeout that is
+ * not a number of milliseconds and for maxAttempts that are no count: whoever wrote it by hand wants to hear of it. Other members are for later versions.
  */
 export function readForeign(text: string, what: string): ForeignTask {
-  const { params, timeout } = readForeignObject(text, what);
-  if (timeout === undefined || timeout === null) return { params, timeout: 0 };
+  const { params, timeout, maxAttempts = 1 } = readForeignObject(text, what);
+  if (typeof maxAttempts !== "number" || !Number.isInteger(maxAttempts) || maxAttempts < 1 || maxAttempts > 999) {
+    const value = JSON.stringify(maxAttempts);
+    throw new SerializationError(`Cannot run ${what}: its maxAttempts is ${value}; it must be a number from 1 to 999`);
+  }
+  if (timeout === undefined || timeout === null) return { params, timeout: 0, maxAttempts };
   if (typeof timeout !== "number" || !(timeout > 0 && timeout <= TIMEOUT_MAX)) {
     throw new SerializationError(
       `Cannot run ${what}: its timeout is ${JSON.stringify(timeout)}; it must be milliseconds, as a number above 0`,
     );
   }
-  return { params, timeout: Math.ceil(timeout) };
+  return { params, timeout: Math.ceil(timeout), maxAttempts };
 }
 
 /** The params of a bare JSON task, whatever its other members are. Throws `SerializationError` naming `what` for a text that is no JSON. */
@@ -81,9 +95,15 @@ export function readForeignParams(text: string, what: string): unknown {
   return readForeignObject(text, what).params;
 }
 
-function readForeignObject(text: string, what: string): { params?: unknown; timeout?: unknown } {
+interface ForeignObject {
+  readonly params?: unknown;
+  readonly timeout?: unknown;
+  readonly maxAttempts?: unknown;
+}
+
+function readForeignObject(text: string, what: string): ForeignObject {
   try {
-    return jsonSerializer.deserialize(text) as { params?: unknown; timeout?: unknown };
+    return jsonSerializer.deserialize(text) as ForeignObject;
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new SerializationError(`Cannot read ${what} as JSON: ${reason}`, { cause });

@@ -209,6 +209,23 @@ function testWithdraw(open: OpenWorld): void {
     assert.equal((await store.complete(own(answer.record), "\njson=1")).verdict, "accepted");
   });
 
+  inWorld(open, "a scheduled task keeps its delay, and is withdrawn once it is due", async (world) => {
+    const { store, advance, hints } = world;
+    await store.enqueue(ask("a", { delay: 5_000 }));
+    assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "scheduled" });
+    await advance(5_000);
+    const answer = await store.withdraw(request);
+    assert.equal(answer.verdict, "owned");
+    if (answer.verdict !== "owned") return;
+    assert.deepEqual(await store.withdraw(request), answer);
+    assert.deepEqual([answer.record.state, await claimIds(store, 1), await hints("greet")], ["running", [], []]);
+    assert.equal((await store.complete(own(answer.record), "\njson=1")).verdict, "accepted");
+    await store.enqueue(ask("a", { delay: 5_000, timeout: 5_000, ifExists: "replace", nonce: nonce(ADA, 2) }));
+    await advance(5_000);
+    const late = await store.withdraw({ ...request, nonce: nonce(ADA, 2) });
+    assert.deepEqual(late, { verdict: "refused", state: "expired" });
+  });
+
   inWorld(open, "too late, another run or no record: refused with the state", async (world) => {
     const { store } = world;
     assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: null });

@@ -94,7 +94,8 @@ export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnsw
     script.lease(record, lease);
     return { verdict: "owned", record };
   }
-  if (record.state !== "queued") return refused;
+  const isDue = record.state === "scheduled" && script.dueAt(record) <= script.now;
+  if (record.state !== "queued" && !isDue) return refused;
   if (script.isLate(record)) {
     return { verdict: "refused", state: script.endUnowned(record, "expired").state as TaskState };
   }

@@ -100,6 +100,11 @@ export class Script {
     return this.#move(record, "scheduled");
   }
 
+  /** When a scheduled task is due, epoch milliseconds. */
+  dueAt({ id, name }: TaskRecord): number {
+    return this.world.sorted(this.keys.scheduled(name)).get(id) ?? Infinity;
+  }
+
   /** Gives a task to an owner under a fence and a lease: one more attempt. */
   run(record: TaskRecord, ownership: { owner: string; fence: string; lease: number }): TaskRecord {
     const { owner, fence, lease } = ownership;

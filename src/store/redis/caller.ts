@@ -10,7 +10,8 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
- * The hint stays in the list: it is dead, and the next claim drops it. A scheduled task keeps its delay or its backoff.
+ * The hint stays in the list: it is dead, and the next claim drops it. A scheduled task keeps its delay or its backoff; one that is due may
+ * be taken, since with no listener nobody promotes it.
  */
 export const withdrawScript: Script = defineScript(
   "withdraw",
@@ -25,9 +26,12 @@ if state == "3" and sub(r, 41, 52) == owner then
   outlive(id, r, lease)
   return { "o", r }
 end
-if state ~= "2" then return { "r", state } end
+local due = state == "1" and call("ZSCORE", place("scheduled", nameOf(r)), id)
+local isDue = due and tonumber(due) <= ms
+if state ~= "2" and not isDue then return { "r", state } end
 if isLate(r) then
   finish(id, r, "7", NO_OWNER)
+  if isDue then call("ZREM", place("scheduled", nameOf(r)), id) end
   conclude()
   return { "r", "7" }
 end
@@ -35,6 +39,7 @@ local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 
   newFence(tonumber(sub(r, 25, 40))) .. owner
 call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
 call("SETRANGE", recordKey(id), 1, front)
+if isDue then call("ZREM", place("scheduled", nameOf(r)), id) end
 outlive(id, r, lease)
 return { "o", "1" .. front .. sub(r, 53) }`,
 );
