@@ -36,6 +36,7 @@ export type { NodeRedisClient } from "./src/adapters/node_redis.ts";
 export type { DialOptions } from "./src/adapters/wire.ts";
 export type { CancelOptions, CancelResult } from "./src/cancel.ts";
 export type { Clock } from "./src/clock.ts";
+export { type DeadChange, type DeadLetter, DeadLetters, type DeadListOptions } from "./src/dead_letters.ts";
 export {
   ConnectionLostError,
   FatalTaskError,
@@ -63,6 +64,7 @@ export type { FnOf, ParamsOf, ResultOf } from "./src/queue_types.ts";
 export type { Random } from "./src/random.ts";
 export { type JsonSerializer, jsonSerializer, type Serializer, type ValueContext } from "./src/serializer.ts";
 export { MemoryRedis } from "./src/store/memory/memory_redis.ts";
+export type { QueueCounts } from "./src/store/ended.ts";
 export type { RedisConnection } from "./src/store/open.ts";
 export type { IfExists } from "./src/store/store.ts";
 export { RedisTask, type RedisTaskInit, type TaskFn, type TaskFns } from "./src/task.ts";

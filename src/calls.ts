@@ -6,6 +6,7 @@
  * @module
  */
 import type { CancelResult } from "./cancel.ts";
+import { checkDuration } from "./checks.ts";
 import { Inbox } from "./inbox.ts";
 import { within } from "./limits.ts";
 import { resultTtlFor } from "./options.ts";
@@ -17,6 +18,7 @@ import type { Backoff } from "./retry.ts";
 import { RunError, unwrap } from "./run_error.ts";
 import { missingHandler, Runner } from "./runner.ts";
 import { Scope } from "./scope.ts";
+import type { RedisTask } from "./task.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { settledWithin } from "./until.ts";
 
@@ -93,12 +95,32 @@ export class Calls {
     }
   }
 
+  /** Does a task that the caller holds: its result, which the task has afterwards, as it has its error. */
+  async execute<Params, Result>(
+    task: RedisTask<Params, Result>,
+    options: Omit<CallRequest, "id" | "name" | "params" | "policy" | "timeout"> & { readonly timeout?: number },
+    policy: TaskExecutePolicy,
+  ): Promise<Result> {
+    const { id, name, params, expiry } = task;
+    const { timeout: usual, clock } = this.#context.settings;
+    const left = expiry === Infinity ? usual : expiry - clock.now();
+    const timeout = checkDuration("timeout", Math.max(0, options.timeout ?? left), { infinite: true });
+    try {
+      task.result = await this.call({ ...options, id, name, params, timeout, policy }) as Result;
+      task.state = "succeeded";
+      return task.result;
+    } catch (error) {
+      if (error instanceof Error) task.error = error;
+      throw error;
+    }
+  }
+
   /** A task to hand in, under a nonce of its own. */
   submit(
     task: Omit<CallRequest, "policy" | "once" | "signal" | "startWithin"> & { readonly nonce?: string },
   ): Submission {
     const { settings } = this.#context;
-    const { id, name, params, timeout, nonce = this.#nextNonce(), maxAttempts = settings.maxAttempts } = task;
+    const { id, name, params, timeout, nonce = this.nextNonce(), maxAttempts = settings.maxAttempts } = task;
     const deadline = settings.clock.monotonic() + timeout;
     const resultTtl = resultTtlFor(settings, task.resultTtl, timeout);
     const options = task.backoff === undefined ? this.#options : optionsWith(task.backoff);
@@ -132,7 +154,7 @@ export class Calls {
     return {
       canRunHere: this.#runner.handlerOf(submission.name) !== undefined,
       here: (keep) => {
-        run.nonce = this.#nextNonce();
+        run.nonce = this.nextNonce();
         return this.#runner.here({ ...submission, nonce: run.nonce }, keep, gone);
       },
       remote: (mode) =>
@@ -149,7 +171,8 @@ export class Calls {
     await settledWithin(forgotten, FORGET_WAIT, clock);
   }
 
-  #nextNonce(): string {
+  /** Names one more submission of this client. */
+  nextNonce(): string {
     this.#count = (this.#count + 1) % 100_000_000;
     return this.#context.client + digits(this.#count, 8);
   }

@@ -10,10 +10,11 @@
  */
 import { Calls } from "./calls.ts";
 import { CANCEL_TIMEOUT, type CancelOptions, type CancelResult, cancelTask } from "./cancel.ts";
+import { DeadLetters } from "./dead_letters.ts";
 import { keysOf } from "./keys.ts";
 import { type Listening, refusedListening, startListening } from "./listening.ts";
 import { isLater } from "./now_or_later.ts";
-import { checkDuration, checkText } from "./checks.ts";
+import { checkText } from "./checks.ts";
 import {
   checkEnqueue,
   checkExecute,
@@ -29,6 +30,7 @@ import {
 import { TaskExecutePolicy } from "./policy.ts";
 import type { ByShape, ParamsOf, ResultOf } from "./queue_types.ts";
 import { refusalOf } from "./remote.ts";
+import type { QueueCounts } from "./store/ended.ts";
 import { openStore, type RedisConnection } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { encodeParams, requestOf } from "./submission.ts";
@@ -63,6 +65,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   readonly interval: number;
   /** Does the tasks that run in this process. */
   readonly taskFn: Fns | undefined;
+  /** Tasks that failed for good: list, requeue, delete. */
+  readonly dead: DeadLetters;
   readonly #settings: QueueSettings;
   readonly #store: Store;
   readonly #client: string;
@@ -90,6 +94,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     const context = { store: this.#store, client: this.#client, settings };
     this.#calls = new Calls(context);
     this.#desk = new TaskDesk(context, this.#calls);
+    this.dead = new DeadLetters(context, this.#calls, this.#desk);
   }
 
   /**
@@ -208,7 +213,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     options: Pick<ExecuteOptions, "timeout"> = {},
   ): Promise<Result> {
     checkExecute("executeTaskLocally", options, ["timeout"]);
-    return await this.#execute(task, options, TaskExecutePolicy.Local);
+    this.#check(task.id, task.name);
+    return await this.#calls.execute(task, options, TaskExecutePolicy.Local);
   }
 
   /** Runs a task through the queue and returns its result; `task` has its end afterwards. Rejects as `query` does. */
@@ -217,7 +223,14 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     options: ExecuteOptions = {},
   ): Promise<Result> {
     checkExecute("executeTaskRemotely", options, ["timeout", "once"]);
-    return await this.#execute(task, options, TaskExecutePolicy.Remote);
+    this.#check(task.id, task.name);
+    return await this.#calls.execute(task, options, TaskExecutePolicy.Remote);
+  }
+
+  /** How much there is under a name; what waits or runs may be counted a little too high. */
+  async counts(name: string): Promise<QueueCounts> {
+    this.#refuseClosed();
+    return await this.#store.counts(checkText("name", name));
   }
 
   /** Says that somebody listens to the name, for three intervals from now: Auto believes it. Listeners do this themselves. */
@@ -252,25 +265,6 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   /** The same as {@linkcode RedisTaskQueue.close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #execute<Params, Result>(
-    task: RedisTask<Params, Result>,
-    options: ExecuteOptions,
-    policy: TaskExecutePolicy,
-  ): Promise<Result> {
-    const { id, name, params, expiry } = task;
-    this.#check(id, name);
-    const left = expiry === Infinity ? this.timeout : expiry - this.#settings.clock.now();
-    const timeout = checkDuration("timeout", Math.max(0, options.timeout ?? left), { infinite: true });
-    try {
-      task.result = await this.#calls.call({ id, name, params, timeout, policy, once: options.once }) as Result;
-      task.state = "succeeded";
-      return task.result;
-    } catch (error) {
-      if (error instanceof Error) task.error = error;
-      throw error;
-    }
   }
 
   #check(id: string, name?: string): void {

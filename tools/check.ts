@@ -38,7 +38,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "queue",
     files:
-      /^src\/(queue|listening|eviction|calls|cancel|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
+      /^src\/(queue|dead_letters|listening|eviction|calls|cancel|task_desk|remote|runner|take_back|cancel_watch|local_record|submission)\.ts$/,
     on: ["listener", "open store", "memory store", "options", "executor", "store", "port", "pure", "runtime"],
   },
   {

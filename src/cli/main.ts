@@ -19,6 +19,7 @@ import {
   text_en,
 } from "@stricli/core";
 import type { CliContext } from "./context.ts";
+import { countsCommand, deadCommands } from "./dead.ts";
 import { demoCommand } from "./demo.ts";
 import { EXIT, exitCodeHelp, exitCodeOf } from "./exit_codes.ts";
 import { cancelCommand, getCommand } from "./inspect.ts";
@@ -39,6 +40,8 @@ const routes = buildRouteMap({
     query: queryCommand,
     get: getCommand,
     cancel: cancelCommand,
+    dead: deadCommands,
+    counts: countsCommand,
     demo: demoCommand,
   },
   docs: {

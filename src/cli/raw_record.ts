@@ -27,6 +27,7 @@ export function plainTask(task: RedisTask): Record<string, unknown> {
     result: task.result,
     error: task.error === undefined ? undefined : plainError(task.error),
     attempt: task.attempt,
+    maxAttempts: task.maxAttempts,
     expiry: Number.isFinite(task.expiry) ? task.expiry : null,
     currentProgress: task.currentProgress,
     totalProgress: task.totalProgress,
