@@ -21,6 +21,7 @@ import {
 import type { CliContext } from "./context.ts";
 import { countsCommand, deadCommands } from "./dead.ts";
 import { demoCommand } from "./demo.ts";
+import { enqueueCommand } from "./enqueue.ts";
 import { EXIT, exitCodeHelp, exitCodeOf } from "./exit_codes.ts";
 import { cancelCommand, getCommand } from "./inspect.ts";
 import { listenCommand } from "./listen.ts";
@@ -38,6 +39,7 @@ const routes = buildRouteMap({
   routes: {
     listen: listenCommand,
     query: queryCommand,
+    enqueue: enqueueCommand,
     get: getCommand,
     cancel: cancelCommand,
     dead: deadCommands,
