@@ -18,6 +18,7 @@ import type { TaskDesk } from "./task_desk.ts";
 
 /** One dead letter. */
 export interface DeadLetter {
+  /** Its id. */
   readonly id: string;
   /** The name under which it died. */
   readonly name: string;
@@ -118,8 +119,8 @@ export class DeadLetters {
     if (record === null) return { id, name, diedAt, task: null, raw };
     try {
       return { id, name, diedAt, task: await this.#desk.show(record), raw: null };
-    } catch (error) {
-      if (!(error instanceof SerializationError)) throw error;
+    } catch {
+      // What cannot be read is what somebody looks for: it must not hide the other letters.
       return { id, name, diedAt, task: null, raw: record.params };
     }
   }
@@ -129,18 +130,22 @@ export class DeadLetters {
     return answer.verdict === "refused" ? answer.state : true;
   }
 
-  /** A live task is no dead letter: only what has failed, or cannot be read, is deleted. */
+  /** A live or succeeded task is no dead letter, nor is the failure of a `query`: only what has died, or cannot be read, is deleted. */
   async #remove(id: string, name: string | undefined): Promise<Verdict> {
     const { store } = this.#context;
-    const header = await store.readHeader(id).catch(() => null); // What was set aside has none that can be read.
-    if (header !== null && header.state !== "failed") return header.state;
+    const header = await store.readHeader(id).catch((error) => {
+      if (error instanceof RangeError || error instanceof SerializationError) return null; // It was set aside.
+      throw error;
+    });
+    const isDead = header?.state === "failed" && (header.kind === "enqueued" || header.kind === "foreign");
+    if (header !== null && !isDead) return header.state;
     const of = name === undefined ? {} : { name };
     const answer = await store.remove(header === null ? { id, ...of } : { id, nonce: header.nonce, ...of });
     return answer.verdict === "refused" ? answer.state : true;
   }
 
   async #change(ids: string | readonly string[], change: (id: string) => Promise<Verdict>): Promise<DeadChange> {
-    const list = typeof ids === "string" ? [ids] : ids;
+    const list = [...new Set(typeof ids === "string" ? [ids] : ids)];
     for (const id of list) checkText("id", id);
     const verdicts = await inParts(list, change);
     const all = list.map((id, at) => ({ id, state: verdicts[at]! }));

@@ -54,6 +54,8 @@ export class Inbox {
   #proven = false;
   #delay = FIRST_LOOK;
   #cursor = 0;
+  /** When the next look is due, monotonic. */
+  #lookAt = Infinity;
   #cancelLook: () => void = () => {};
   #cancelDrop: () => void = () => {};
 
@@ -88,6 +90,7 @@ export class Inbox {
     this.#epoch += 1;
     this.#cancelDrop();
     this.#cancelLook();
+    this.#lookAt = Infinity;
     this.#subscription?.close();
     this.#subscription = null;
     this.#opening = null;
@@ -145,7 +148,8 @@ export class Inbox {
     this.#proven = false;
     this.#delay = Math.min(FIRST_LOOK, this.#context.interval);
     this.#ping();
-    this.#lookAfter(this.#delay);
+    // Doubts that come in quick succession must not put the look off for ever.
+    if (this.#lookAt - this.#context.clock.monotonic() > this.#delay) this.#lookAfter(this.#delay);
   }
 
   #ping(): void {
@@ -153,8 +157,10 @@ export class Inbox {
   }
 
   #lookAfter(delay: number): void {
+    const { clock } = this.#context;
     this.#cancelLook();
-    this.#cancelLook = this.#context.clock.after(delay, () => void this.#look(), { background: true });
+    this.#lookAt = clock.monotonic() + delay;
+    this.#cancelLook = clock.after(delay, () => void this.#look(), { background: true });
   }
 
   async #look(): Promise<void> {

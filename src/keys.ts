@@ -27,7 +27,7 @@ export interface Keys {
 
 /** Builds the keys of a prefix and suffix; a brace that is not one balanced, non-empty pair is a `TypeError`. */
 export function keysOf(prefix: string, suffix: string): Keys {
-  const base = `${prefix}|${suffix}`;
+  const base = `${withoutBar(prefix)}|${withoutBar(suffix)}`;
   refuseStrayBraces(base);
   return {
     base,
@@ -46,6 +46,14 @@ export function keysOf(prefix: string, suffix: string): Keys {
     inbox: (client) => `${base}|inbox|${client}`,
     control: (listener) => `${base}|control|${listener}`,
   };
+}
+
+/**
+ * The first two bars of a key end its prefix and suffix: with a bar in them, another queue's names could build the same
+ * key (`a|b` and `c`, `a` and `b|c`). One is written `%7C`, and a `%` that would read as ours is written `%25`.
+ */
+function withoutBar(text: string): string {
+  return text.replaceAll(/%(?=7C|25)/g, "%25").replaceAll("|", "%7C");
 }
 
 /** Redis Cluster hashes what stands in the first pair of braces: a stray one would scatter the keys of one task. */

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import type { TaskState } from "./errors.ts";
+import { SerializationError, type TaskState } from "./errors.ts";
 
 /** Where each field of the header stands: [first byte, length]. The layout is frozen: `docs/wire.md`. */
 export const HEADER_FIELDS = {
@@ -101,8 +101,15 @@ export interface TaskRecord extends TaskHeader {
   readonly outcome: string;
 }
 
-/** Reads the header of a record; throws `RangeError` on a text that has none. */
+/** Reads the header of a record; throws `RangeError` on a text that has none, `SerializationError` on a later version's. */
 export function decodeHeader(text: string): TaskHeader {
+  if (text.length >= HEADER_LENGTH && /^[2-9]/.test(text)) {
+    throw new SerializationError(
+      `Cannot read a record of version ${
+        text[0]
+      }: here is version ${RECORD_VERSION}; use the newer errand that wrote it`,
+    );
+  }
   const state = STATES[Number(field(text, "state"))];
   if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
     throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);

@@ -84,6 +84,8 @@ for (const place of ["memory:", "Redis"]) {
       await inQueue(async (queue) => {
         await assert.rejects(queue.query("q", "work", 1), RangeError);
         assert.deepEqual(await queue.dead.list("work"), []);
+        assert.deepEqual((await queue.dead.remove("q")).refused, [{ id: "q", state: "failed" }]);
+        assert.equal(await queue.hasTask("q"), true);
       });
     });
 

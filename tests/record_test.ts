@@ -103,12 +103,16 @@ describe("record", () => {
         "2",
         '{"params":1}',
         TEXT.slice(0, HEADER_LENGTH - 1),
-        "9" + TEXT.slice(1),
         "1x" + TEXT.slice(2),
       ]
     ) {
       assert.throws(() => decodeHeader(text), RangeError);
     }
+  });
+
+  it("F83: names the version of a later layout", () => {
+    const later = { name: "SerializationError", message: /record of version 9: here is version 1/ };
+    assert.throws(() => decodeHeader("9" + TEXT.slice(1)), later);
   });
 
   it("keeps the widths of what nobody has: no owner, no fence", () => {

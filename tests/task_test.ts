@@ -9,7 +9,15 @@ describe("RedisTask", () => {
     const task = new RedisTask({ id: "a", name: "n", params: { x: 1 } });
     assert.deepEqual({ ...task }, {
       ...{ id: "a", name: "n", params: { x: 1 }, expiry: Infinity, result: undefined, error: undefined },
-      ...{ state: "stored", fence: 0, attempt: 0, currentProgress: null, totalProgress: null },
+      ...{
+        state: "stored",
+        fence: 0,
+        attempt: 0,
+        maxAttempts: 1,
+        attempts: [],
+        currentProgress: null,
+        totalProgress: null,
+      },
       ...{ updateProgressTime: null, signal: task.signal },
     });
     assert.equal(task.signal.aborted, false);

@@ -102,9 +102,13 @@ export type RemoveAnswer =
 
 /** How much there is under one name. Hints may be stale, so `queued`, `scheduled` and `running` may count some too many. */
 export interface QueueCounts {
+  /** Waiting, in their queue. */
   readonly queued: number;
+  /** Delayed, or waiting for their next attempt. */
   readonly scheduled: number;
+  /** Owned by a listener or a client. */
   readonly running: number;
+  /** Failed for good, or set aside. */
   readonly dead: number;
   /** Ended tasks that are kept beside the dead letters. */
   readonly done: number;
