@@ -286,6 +286,14 @@ describe("errand, with Redis", () => {
     assert.equal((await within(asking.done, "the query ends")).code, 130);
   });
 
+  it("F11: logs what a timer throws, stops and exits with 70", SLOW, async () => {
+    const listener = await listen("--names", "late");
+    await run("query", "late", "--policy", "remote");
+    const ended = await within(listener.done, "the listener ends", 15_000);
+    assert.match(ended.stderr, /Error: nobody catches this/);
+    assert.equal(ended.code, 70);
+  });
+
   it("F10: logs an unhandled rejection, stops and exits with 70", SLOW, async () => {
     const listener = await listen("--names", "leak");
     await run("query", "leak", "--policy", "remote");

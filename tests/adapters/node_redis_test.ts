@@ -100,7 +100,7 @@ describe("a node-redis client that the caller has", () => {
     await server.stop();
   });
 
-  it("is refused when it is a cluster", async () => {
+  it("F61: is refused when it is a cluster", async () => {
     const cluster = createCluster({ rootNodes: [] });
     await assert.rejects(connect(cluster as unknown as NodeRedisClient), /only what createClient\(\) makes/);
   });

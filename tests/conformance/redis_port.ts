@@ -96,7 +96,7 @@ function testBreaks(server: Server, connectFn: ConnectFn): void {
     await proxy.close();
   });
 
-  it("rejects what was in flight with sent: true, runs it once, and recovers", async () => {
+  it("F25 F32: rejects what was in flight with sent: true, runs it once, and recovers", async () => {
     await server().cli("SET", "count", "0");
     const id = String((await redis.exec([["CLIENT", "ID"]]))[0]);
     const pending = redis.exec([["INCR", "count"], ["CLIENT", "KILL", "ID", id, "SKIPME", "no"], ["INCR", "never"]]);
@@ -105,7 +105,7 @@ function testBreaks(server: Server, connectFn: ConnectFn): void {
     assert.equal(await server().cli("GET", "count"), "1");
   });
 
-  it("does not send again what lost its answer", async () => {
+  it("F32: does not send again what lost its answer", async () => {
     await server().cli("SET", "count", "0");
     proxy.cutAfter(1);
     await assert.rejects(redis.exec([["INCR", "count"], ["INCR", "count"]]), lost(true));
@@ -128,7 +128,7 @@ function testBreaks(server: Server, connectFn: ConnectFn): void {
     assert.match(await server().cli("GET", "unsent"), /^1?$/);
   });
 
-  it("survives a restart of the server", async () => {
+  it("F30: survives a restart of the server", async () => {
     await server().kill9();
     await redis.exec([["PING"]]).catch(() => {});
     await server().restart();
@@ -143,7 +143,7 @@ function testBlocking(server: Server, connectFn: ConnectFn): void {
   const waiters = async () =>
     (await server().cli("CLIENT", "LIST")).split("\n").filter((line) => / flags=\w*b/.test(line)).length;
 
-  it("gives the value, or null when the time is over, while exec goes on", async () => {
+  it("F34: gives the value, or null when the time is over, while exec goes on", async () => {
     const blocking = await redis.blocking();
     const popped = blocking.call(["BLPOP", "bell", "0"], 5000);
     await until(async () => await waiters() === 1, "it waits");
@@ -153,7 +153,7 @@ function testBlocking(server: Server, connectFn: ConnectFn): void {
     blocking.close();
   });
 
-  it("leaves no waiter on the server after cancel, and can be used again", async () => {
+  it("F35: leaves no waiter on the server after cancel, and can be used again", async () => {
     const blocking = await redis.blocking();
     for (let round = 0; round < 5; round++) {
       const pending = assert.rejects(blocking.call(["BLPOP", "bell", "0"], 60_000), lost(true));
@@ -192,7 +192,7 @@ function testBlocking(server: Server, connectFn: ConnectFn): void {
     await until(async () => await waiters() === 0, "no waiter is left");
   });
 
-  it("gives up a dead link at its deadline, frees the server of it, and dials again", async () => {
+  it("F27: gives up a dead link at its deadline, frees the server of it, and dials again", async () => {
     const proxy = await startProxy(server().port);
     const direct = await connectFn(server().url);
     const redis = await connectFn(proxy.url);
@@ -228,7 +228,7 @@ function testSubscribe(server: Server, connectFn: ConnectFn): void {
     redis.close();
   });
 
-  it("restores itself when it was killed, several times, and says that messages may be missing", async () => {
+  it("F36: restores itself when it was killed, several times, and says that messages may be missing", async () => {
     const redis = await connectFn(server().url);
     const seen: string[] = [];
     let gaps = 0;
