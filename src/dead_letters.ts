@@ -9,7 +9,7 @@
  * @module
  */
 import type { Calls } from "./calls.ts";
-import { checkCount, checkKeys, checkText } from "./checks.ts";
+import { checkCount, checkKeys, checkText, show } from "./checks.ts";
 import { SerializationError, type TaskState } from "./errors.ts";
 import type { DeadLetter as StoredLetter } from "./store/ended.ts";
 import type { ClientContext } from "./submission.ts";
@@ -24,9 +24,12 @@ export interface DeadLetter {
   readonly name: string;
   /** When, epoch milliseconds by Redis' clock. */
   readonly diedAt: number;
-  /** The failed task: its params, its error and all its attempts. Null when it cannot be read. */
+  /**
+   * The failed task: its params, its error and all its attempts. Null when it cannot be read. Params of a serializer that
+   * is unknown here throw `SerializationError` when they are asked for.
+   */
   readonly task: RedisTask | null;
-  /** The text that stands in Redis, when it cannot be read: the whole record, or the params. Null otherwise. */
+  /** The text that stands in Redis instead of what cannot be read: the whole record, or the params. Null otherwise. */
   readonly raw: string | null;
 }
 
@@ -67,9 +70,11 @@ export class DeadLetters {
   readonly #context: ClientContext;
   readonly #calls: Calls;
   readonly #desk: TaskDesk;
+  readonly #refuseClosed: () => void;
 
-  /** Made by the queue. */
-  constructor(context: ClientContext, calls: Calls, desk: TaskDesk) {
+  /** Made by the queue; `refuseClosed` throws when that was closed. */
+  constructor(context: ClientContext, calls: Calls, desk: TaskDesk, refuseClosed: () => void) {
+    this.#refuseClosed = refuseClosed;
     this.#context = context;
     this.#calls = calls;
     this.#desk = desk;
@@ -77,7 +82,7 @@ export class DeadLetters {
 
   /** The dead letters of a name, the newest first. One that cannot be read is shown with its text. */
   async list(name: string, options: DeadListOptions = {}): Promise<DeadLetter[]> {
-    checkText("name", name);
+    this.#check(name);
     checkKeys("dead.list", options, ["limit", "offset"]);
     const limit = checkCount("limit", options.limit, 1, PAGE) ?? PAGE;
     const offset = checkCount("offset", options.offset, 0, Number.MAX_SAFE_INTEGER) ?? 0;
@@ -87,7 +92,8 @@ export class DeadLetters {
 
   /** How many dead letters a name has. */
   async count(name: string): Promise<number> {
-    return (await this.#context.store.counts(checkText("name", name))).dead;
+    this.#check(name);
+    return (await this.#context.store.counts(name)).dead;
   }
 
   /**
@@ -118,7 +124,8 @@ export class DeadLetters {
   async #read(name: string, { id, diedAt, record, raw }: StoredLetter): Promise<DeadLetter> {
     if (record === null) return { id, name, diedAt, task: null, raw };
     try {
-      return { id, name, diedAt, task: await this.#desk.show(record), raw: null };
+      const task = await this.#desk.show(record);
+      return { id, name, diedAt, task, raw: canReadParams(task) ? null : record.params };
     } catch {
       // What cannot be read is what somebody looks for: it must not hide the other letters.
       return { id, name, diedAt, task: null, raw: record.params };
@@ -144,7 +151,16 @@ export class DeadLetters {
     return answer.verdict === "refused" ? answer.state : true;
   }
 
+  #check(name: string): void {
+    this.#refuseClosed();
+    checkText("name", name);
+  }
+
   async #change(ids: string | readonly string[], change: (id: string) => Promise<Verdict>): Promise<DeadChange> {
+    this.#refuseClosed();
+    if (typeof ids !== "string" && !Array.isArray(ids)) {
+      throw new TypeError(`Cannot use ${show(ids)} as ids of dead letters: it must be an id or a list of them`);
+    }
     const list = [...new Set(typeof ids === "string" ? [ids] : ids)];
     for (const id of list) checkText("id", id);
     const verdicts = await inParts(list, change);
@@ -155,14 +171,19 @@ export class DeadLetters {
     };
   }
 
-  /** Those of the start are the oldest: whatever dies meanwhile comes after them. */
+  /**
+   * Those of the start are the oldest: whatever dies meanwhile comes after the newest of them, and after as many as they
+   * were, should it die in the same millisecond.
+   */
   async #changeAll(name: string, change: (id: string) => Promise<Verdict>): Promise<number> {
-    checkText("name", name);
-    let [left, offset, done] = [Infinity, 0, 0];
+    this.#check(name);
+    const { store } = this.#context;
+    const newest = await store.dead(name, { limit: 1, newestFirst: true });
+    const until = newest.entries[0]?.diedAt ?? -Infinity;
+    let [left, offset, done] = [newest.total, 0, 0];
     while (left > 0) {
-      const { total, entries } = await this.#context.store.dead(name, { offset, limit: PAGE });
-      left = Math.min(left, total);
-      const page = entries.slice(0, left);
+      const { entries } = await store.dead(name, { offset, limit: PAGE });
+      const page = entries.slice(0, left).filter(({ diedAt }) => diedAt <= until);
       if (page.length === 0) break;
       const verdicts = await inParts(page.map(({ id }) => id), change);
       const changed = verdicts.filter((verdict) => verdict === true).length;
@@ -171,6 +192,16 @@ export class DeadLetters {
       left -= page.length;
     }
     return done;
+  }
+}
+
+/** Params of a serializer that is unknown here throw when they are asked for. */
+function canReadParams(task: RedisTask): boolean {
+  try {
+    void task.params;
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -14,7 +14,7 @@ import { DeadLetters } from "./dead_letters.ts";
 import { keysOf } from "./keys.ts";
 import { type Listening, refusedListening, startListening } from "./listening.ts";
 import { isLater } from "./now_or_later.ts";
-import { checkText } from "./checks.ts";
+import { checkKeys, checkText } from "./checks.ts";
 import {
   checkEnqueue,
   checkExecute,
@@ -94,7 +94,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     const context = { store: this.#store, client: this.#client, settings };
     this.#calls = new Calls(context);
     this.#desk = new TaskDesk(context, this.#calls);
-    this.dead = new DeadLetters(context, this.#calls, this.#desk);
+    this.dead = new DeadLetters(context, this.#calls, this.#desk, () => this.#refuseClosed());
   }
 
   /**
@@ -177,6 +177,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
    */
   async getTask(id: string, options: { readonly once?: boolean } = {}): Promise<RedisTask | null> {
     this.#check(id);
+    checkKeys("getTask", options, ["once"]);
     return await this.#desk.get(id, options.once ?? false);
   }
 
@@ -256,6 +257,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
    * `atOnce`: running tasks have no grace, they are given back now. @default false
    */
   async close(options: { readonly atOnce?: boolean } = {}): Promise<void> {
+    checkKeys("close", options, ["atOnce"]);
     this.#closing.abort();
     if (options.atOnce) this.#hurry.abort();
     await Promise.allSettled([...this.#listeners]);

@@ -8,6 +8,7 @@ import {
   type RedisConnection,
   type RedisTask,
   RedisTaskQueue,
+  type Serializer,
 } from "../mod.ts";
 import { keysOf } from "../src/keys.ts";
 import { FakeClock } from "./support/fake_clock.ts";
@@ -136,22 +137,48 @@ for (const place of ["memory:", "Redis"]) {
       });
     });
 
-    it("have one winner when requeue, remove and enqueue race", async () => {
+    it("have one winner when two requeue, and one when requeue races with an enqueue", async () => {
       await inQueue(async (queue) => {
         for (let round = 0; round < 10; round++) {
           const id = `race${round}`;
           await kill(queue, id);
-          const [first, second, gone] = await Promise.all([
+          isMended = true;
+          const before = (await queue.getTask(id))!.fence;
+          const [first, second, anew] = await Promise.all([
             queue.dead.requeue(id),
             queue.dead.requeue(id),
-            queue.dead.remove(id),
+            queue.enqueue(id, "work", "anew"),
           ]);
-          const winners = [first, second, gone].filter(({ done }) => done.length > 0).length;
-          assert.ok(winners >= 1);
-          await until(async () => ["failed", undefined].includes((await queue.getTask(id))?.state), "it has settled");
-          await queue.dead.removeAll("work");
+          assert.ok(first.done.length + second.done.length <= 1, "requeued once at most");
+          assert.ok(["queued", "running", "succeeded"].includes(anew.state));
+          const task = await until(async () => {
+            const now = await queue.getTask(id);
+            return now?.state === "succeeded" ? now : null;
+          }, "it is done");
+          assert.ok(task.fence > before);
+          assert.equal(task.attempt, 1, "one run");
+          isMended = false;
         }
+        assert.equal(await queue.dead.count("work"), 0);
       });
+    });
+
+    it("that die again at once are not requeued twice by one requeueAll", async () => {
+      const starts = new Map<string, number>();
+      const taskFn = {
+        work: (task: RedisTask) => {
+          starts.set(task.id, (starts.get(task.id) ?? 0) + 1);
+          throw new Error("again");
+        },
+      };
+      await inQueue(async (queue) => {
+        const ids = Array.from({ length: 150 }, (_, at) => `p${at}`);
+        await Promise.all(ids.map((id) => queue.enqueue(id, "work", null)));
+        await until(async () => await queue.dead.count("work") === 150, "all are dead", 20_000);
+        assert.equal(await queue.dead.requeueAll("work"), 150);
+        await until(async () => await queue.dead.count("work") === 150, "all are dead again", 20_000);
+        assert.deepEqual([...new Set(starts.values())], [2]);
+      }, { taskFn });
     });
 
     it("that cannot be read are shown with their bytes, refused to requeue, and removed by their name", async () => {
@@ -168,12 +195,43 @@ for (const place of ["memory:", "Redis"]) {
       });
     });
 
-    it("are at most deadMax, and the oldest go with their time", async () => {
+    it("are at most deadMax, the oldest go first", async () => {
       await inQueue(async (queue) => {
         await kill(queue, "a", "b", "c", "d", "e");
         assert.equal(await queue.dead.count("work"), 3);
         assert.deepEqual((await queue.dead.list("work")).map(({ id }) => id).sort(), ["c", "d", "e"]);
       }, { deadMax: 3 });
+    });
+
+    it("of a serializer that is unknown here show the text of their params, their error and their attempts", async () => {
+      const upper: Serializer = {
+        name: "upper",
+        serialize: (v) => JSON.stringify(v),
+        deserialize: (t) => JSON.parse(t),
+      };
+      await inQueue(async (queue, prefix) => {
+        await kill(queue, "a");
+        const other = new RedisTaskQueue(redis, prefix);
+        const [letter] = await other.dead.list("work");
+        assert.equal(letter?.raw, 'upper={"of":"a"}');
+        assert.deepEqual([letter?.task?.error?.message, letter?.task?.attempts.length], ["attempt 2", 2]);
+        assert.throws(() => letter?.task?.params, { name: "SerializationError" });
+        await other.close();
+      }, { serializer: upper });
+    });
+
+    it("live for deadTtl, and are out of reach once their queue was closed", async () => {
+      await inQueue(async (queue, prefix) => {
+        await kill(queue, "a");
+        if ("exec" in redis) {
+          const [life] = await redis.exec([["PTTL", keysOf(prefix, "task-queue").record("a")]]);
+          assert.ok(Number(life) > 3_500_000 && Number(life) <= 3_600_000, String(life));
+        }
+        await queue.close({ atOnce: true });
+        await assert.rejects(queue.dead.list("work"), /closed/);
+        await assert.rejects(queue.dead.requeue("a"), /closed/);
+        await assert.rejects(queue.dead.removeAll("work"), /closed/);
+      }, { deadTtl: 3_600_000 });
     });
 
     it("refuse misuse", async () => {
@@ -186,6 +244,8 @@ for (const place of ["memory:", "Redis"]) {
         await assert.rejects(queue.dead.list("work", { offset: -1 }), RangeError);
         await assert.rejects(queue.dead.list("work", { limits: 1 } as DeadListOptions), /did you mean "limit"/);
         await assert.rejects(queue.dead.requeue([""]), TypeError);
+        await assert.rejects(queue.dead.requeue(5 as unknown as string), /Cannot use 5 as ids/);
+        assert.deepEqual(await queue.dead.requeue(["x", "x"]), { done: [], refused: [{ id: "x", state: null }] });
         await assert.rejects(queue.counts("x".repeat(513)), TypeError);
       });
     });

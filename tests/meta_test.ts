@@ -108,7 +108,7 @@ describe("reading JUnit files", () => {
   it("counts the steps of Deno and not what stands for them, unless that failed by itself", () => {
     const xml =
       `<testcase name="a" classname="./a_test.ts"><failure message="x">1 test step failed.</failure></testcase>
-      <testcase name="a &gt; b" classname="ext:x.ts"></testcase>
+      <testcase name="a &gt; b" classname="ext:core/01_core.js"></testcase>
       <testcase name="a &gt; c" classname="ext:x.ts"><failure message="x">AssertionError</failure></testcase>
       <testcase name="d" classname="./a_test.ts"><failure message="x">hook broke</failure></testcase>
       <testcase name="d &gt; e" classname="ext:x.ts"><skipped/></testcase>`;

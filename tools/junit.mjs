@@ -64,7 +64,7 @@ export function brokenFiles(output) {
 }
 
 function fullName([suite, name]) {
-  const isNoise = suite === "" || suite === "test" || suite.includes(".ts");
+  const isNoise = suite === "" || suite === "test" || /\.(?:ts|js)\b/.test(suite);
   // Bun writes the innermost describe first.
   return isNoise ? name : [...suite.split(" > ").reverse(), name].join(" > ");
 }

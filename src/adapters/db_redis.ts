@@ -6,6 +6,8 @@
  * - It reads an error as the end of a reply, also within an array: what is left of that array is then taken for the next
  *   replies, for ever. So every error is followed by a question whose answer is known (`#checkOrder`).
  * - It sends a command when the one before is answered, so batches go through its pipeline.
+ * - Asked for bytes, it gives a status such as `OK` as a view of its read buffer, which the next reply of a pipeline
+ *   overwrites. So in a batch only the commands of `BULK` are asked for bytes. (No script of errand's answers a status.)
  * - A subscription passes on messages only, no confirmation and no PONG. But it passes on errors, once, and goes on: a
  *   SUBSCRIBE without channels is the question that it lets be answered (`#ask`).
  *
@@ -152,7 +154,7 @@ class DbRedisWire implements Wire {
     const [first] = commands;
     if (commands.length === 1 && first) return [await this.#call(first)];
     const pipeline = this.#client.pipeline();
-    for (const [name, ...args] of commands) pipeline.sendCommand(name, args, AS_BYTES);
+    for (const [name, ...args] of commands) pipeline.sendCommand(name, args, BULK.has(name) ? AS_BYTES : undefined);
     return (await pipeline.flush()).map((reply) => this.#toReply(reply));
   }
 
@@ -223,6 +225,11 @@ class DbRedisWire implements Wire {
 /** Strings are read here: the client loses a byte order mark in front of one. */
 const AS_BYTES = { returnUint8Arrays: true };
 const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
+/** Commands that answer with texts of users, never with a status: their bytes have a buffer of their own. */
+const BULK: ReadonlySet<string> = new Set(
+  ("ECHO EVAL EVALSHA GET GETRANGE MGET HGET HMGET HGETALL HKEYS HVALS LINDEX LPOP LRANGE RPOP SMEMBERS SPOP " +
+    "ZRANGE ZRANGEBYSCORE ZPOPMIN ZPOPMAX").split(" "),
+);
 /** Codes with which PING too is refused. */
 const NO_PING = new Set(["NOAUTH", "NOPERM", "LOADING", "MASTERDOWN", "BUSY"]);
 

@@ -125,6 +125,8 @@ async function show(this: CliContext, { name, ...flags }: ShowFlags, id: string)
       throw new CliError(EXIT.unknownId, `Cannot find the dead letter "${id}" under the name "${name}"`);
     }
     const { diedAt, task, raw } = letter;
+    // Params that cannot be read here are shown as Redis holds them.
+    if (task !== null && raw !== null) Object.defineProperty(task, "params", { value: raw, enumerable: true });
     const shown = task === null ? { id, name, raw } : { ...plainTask(task), attempts: task.attempts };
     this.output.result({ ...shown, diedAt }, `dead letter ${id}`);
   });
