@@ -10,7 +10,8 @@
  * 4. A claim that Redis itself refused brought nothing. The names are then claimed one by one, and those that fail are
  *    set aside (`refusals.ts`): one bad key stops one name, not all. (A Redis that refuses everything, for example
  *    because it still loads, is a lost connection to the store.)
- * 5. An abort ends every wait at once, but not a claim that may be in flight: what it brings is released, not started.
+ * 5. Of tasks that were lost twice before, one runs at a time (`suspects.ts`).
+ * 6. An abort ends every wait at once, but not a claim that may be in flight: what it brings is released, not started.
  *
  * Rejected: a loop per name (a connection each), and a claim per freed slot (a round trip a task).
  *
@@ -20,6 +21,7 @@
  */
 import { type Clock, sleep } from "./clock.ts";
 import { ConnectionLostError } from "./errors.ts";
+import { giveBack, ownershipOf } from "./give_back.ts";
 import { type Log, safeLog } from "./log.ts";
 import type { NameRota } from "./name_rota.ts";
 import type { Random } from "./random.ts";
@@ -28,6 +30,7 @@ import { Refusals } from "./refusals.ts";
 import { pauseAfter } from "./repeat.ts";
 import type { Slots } from "./slots.ts";
 import type { Bell, ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
+import { Suspects } from "./suspects.ts";
 import { untilAborted } from "./until.ts";
 
 /** Timers may be early by so many milliseconds. */
@@ -49,8 +52,8 @@ export interface ClaimLoopOptions {
   readonly log: Log;
   /** The presence to refresh with the next claim, or undefined when it is fresh. */
   presence(): ClaimRequest["presence"];
-  /** Starts a claimed task, see `startAttempt`. */
-  start(record: TaskRecord, from: number, claimedAt: number): void;
+  /** Starts a claimed task, see `startAttempt`; resolves when its handler is done. */
+  start(record: TaskRecord, from: number, claimedAt: number): Promise<unknown>;
 }
 
 /** A claim that was answered: when it was first and last sent. */
@@ -78,6 +81,8 @@ export class ClaimLoop {
   #bell: Bell | null = null;
   #bellFailures = 0;
   readonly #refusals: Refusals;
+  readonly #suspects: Suspects;
+  readonly #giving: Parameters<typeof giveBack>[1];
   /** Who wants to hear of the next answered claim that was begun after an instant. */
   readonly #provers = new Set<{ readonly since: number; readonly proven: () => void }>();
   #claimsSoon = false;
@@ -88,6 +93,8 @@ export class ClaimLoop {
     this.#options = options;
     this.#log = safeLog(options.log);
     this.#refusals = new Refusals(options);
+    this.#suspects = new Suspects(options.random);
+    this.#giving = { store: options.store, listener: options.listener, log: this.#log };
   }
 
   /**
@@ -192,10 +199,12 @@ export class ClaimLoop {
     this.#nextIn = nextIn ?? Infinity;
     const mine = await this.#confirmed(claimed);
     if (stop.aborted) {
-      await this.#giveBack(mine.tasks);
+      await giveBack(mine.tasks, this.#giving);
       return false;
     }
-    for (const record of mine.tasks) start(record, mine.from, claimed.claimedAt);
+    const { now, later } = this.#suspects.split(mine.tasks);
+    if (later.length > 0) await giveBack(later, this.#giving, this.#suspects.delay);
+    for (const record of now) this.#suspects.started(record, start(record, mine.from, claimed.claimedAt));
     for (const name of more) rota.want(name);
     // A repeated claim may have been answered by its replay, which knows only what it gave us before.
     if (tasks.length < free) return wasAlone || more.length > 0 || claimed.from > claimed.claimedAt;
@@ -272,25 +281,4 @@ export class ClaimLoop {
       return { tasks: [], from };
     }
   }
-
-  async #giveBack(tasks: readonly TaskRecord[]): Promise<void> {
-    if (tasks.length === 0) return;
-    const { store, listener } = this.#options;
-    try {
-      await store.release(tasks.map((task) => ownershipOf(task, listener)));
-    } catch (error) {
-      this.#log({
-        level: "warn",
-        message: `Cannot give back ${tasks.length} tasks: they wait for their leases`,
-        error,
-      });
-    }
-  }
-}
-
-function ownershipOf(
-  { id, name, fence }: TaskRecord,
-  owner: string,
-): { id: string; name: string; fence: string; owner: string } {
-  return { id, name, fence, owner };
 }

@@ -170,8 +170,10 @@ export class Listener {
     }
   }
 
-  #start(record: TaskRecord, from: number, claimedAt: number): void {
-    this.#slots.hold(startAttempt(record, this.#attempts, from, claimedAt));
+  #start(record: TaskRecord, from: number, claimedAt: number): Promise<unknown> {
+    const attempt = startAttempt(record, this.#attempts, from, claimedAt);
+    this.#slots.hold(attempt);
+    return attempt.settled;
   }
 
   /** Presence lasts three intervals and is refreshed once in each, with whatever call comes first. */

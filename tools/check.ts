@@ -44,7 +44,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "listener",
     files:
-      /^src\/(listener|claim_loop|retries|attempt_context|attempt_ending|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter|health)\.ts$/,
+      /^src\/(listener|claim_loop|give_back|suspects|retries|attempt_context|attempt_ending|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter|health)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/(options|events)\.ts$/, on: ["executor", "store", "pure"] },

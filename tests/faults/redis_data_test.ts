@@ -80,7 +80,14 @@ describe("the data of Redis", () => {
   }
 
   async function allSucceed(queue: RedisTaskQueue, ids: readonly string[]): Promise<void> {
-    for (const id of ids) await until(async () => await state(queue, id) === "succeeded", `${id} is done`, 10_000);
+    for (const id of ids) {
+      await until(async () => await state(queue, id) === "succeeded", `${id} is done`, 10_000).catch(async (error) => {
+        const record = await queue.getTask(id);
+        throw new Error(`${error.message}: ${record?.state}, attempt ${record?.attempt}, ${record?.error}`, {
+          cause: error,
+        });
+      });
+    }
   }
 
   it("F40: kill -9 under load with an append-only file: nothing accepted is lost, work goes on within two seconds", async () => {

@@ -16,6 +16,8 @@ import { EndedTasks, isLetter } from "./memory_ended.ts";
 import { findRecord, isEnded, unreadable } from "./memory_record.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
 
+/** What time alone has done is looked after so many at a time. */
+const RECOVERED_STEPS = 64;
 /** A loop of a script takes at most so many steps (protocol rule 7). */
 export const STEPS = 256;
 /** A claim brings at most so many tasks… */
@@ -235,8 +237,8 @@ export function firstScore(entries: ReadonlyMap<string, number>): number | null 
   return first;
 }
 
-/** The members whose score is not above `max`, lowest first, at most {@linkcode STEPS}. */
+/** The members whose score is not above `max`, lowest first, a bounded number. */
 export function dueBy(entries: ReadonlyMap<string, number>, max: number): string[] {
   const due = [...entries].filter(([, score]) => score <= max);
-  return due.sort(byScore).slice(0, STEPS).map(([id]) => id);
+  return due.sort(byScore).slice(0, RECOVERED_STEPS).map(([id]) => id);
 }
