@@ -186,7 +186,7 @@ export function checkQuery(options: QueryOptions): void {
     throw new TypeError(`Cannot use the policy ${show(options.policy)}: it is one of ${policies.join(", ")}`);
   }
   checkOptional("timeout", options.timeout, { infinite: true });
-  checkOptional("startWithin", options.startWithin, {});
+  checkStartWithin(options);
   checkResultTtl(options.resultTtl);
   checkRetries(options);
 }
@@ -200,6 +200,10 @@ export function checkEnqueue(options: EnqueueOptions): void {
   }
   checkOptional("timeout", options.timeout, { infinite: true });
   checkOptional("delay", options.delay, {});
+  if (options.delay !== undefined && options.delay >= (options.timeout ?? Infinity)) {
+    const way = "it could never start; take a longer timeout or a shorter delay";
+    throw new RangeError(`Cannot use delay ${options.delay} with timeout ${options.timeout}: ${way}`);
+  }
   checkResultTtl(options.resultTtl);
   checkRetries(options);
 }
@@ -236,6 +240,19 @@ export function resultTtlFor(settings: QueueSettings, asked: number | undefined,
 
 function checkResultTtl(value: number | undefined): number | undefined {
   return checkOptional("resultTtl", value, { least: RESULT_TTL_MIN, most: RESULT_TTL_MAX });
+}
+
+function checkStartWithin({ startWithin, timeout, policy = TaskExecutePolicy.Auto }: QueryOptions): void {
+  if (startWithin === undefined) return;
+  checkDuration("startWithin", startWithin);
+  if (policy !== TaskExecutePolicy.RemoteFirst) {
+    const way = `only "${TaskExecutePolicy.RemoteFirst}" takes a task back that nobody starts`;
+    throw new TypeError(`Cannot use startWithin with the policy ${show(policy)}: ${way}`);
+  }
+  if (startWithin > (timeout ?? Infinity)) {
+    const way = "the task has expired by then; take a longer timeout";
+    throw new RangeError(`Cannot use startWithin ${startWithin} with timeout ${timeout}: ${way}`);
+  }
 }
 
 function checkRetries({ maxAttempts, backoff }: Pick<EnqueueOptions, "maxAttempts" | "backoff">): void {

@@ -79,7 +79,7 @@ describe("options of a call", () => {
   it("are checked", () => {
     assert.throws(() => checkQuery(wrong({ policy: "Auto" })), /one of local, remote, local-first, remote-first, auto/);
     assert.throws(() => checkQuery(wrong({ onse: true })), /did you mean "once"/);
-    assert.throws(() => checkQuery({ startWithin: -1 }), RangeError);
+    assert.throws(() => checkQuery({ startWithin: -1, policy: "remote-first" }), RangeError);
     assert.throws(() => checkEnqueue(wrong({ ifExists: "ignore" })), TypeError);
     assert.throws(() => checkEnqueue({ delay: Infinity }), RangeError);
     assert.throws(() => listenSettings({ workers: 1.5 }), RangeError);
@@ -94,7 +94,7 @@ describe("options of a call", () => {
       assert.throws(() => settingsOf(wrong({ [what]: 2e12 })), tooLong, what);
     }
     assert.throws(() => checkQuery({ timeout: 2e12 }), tooLong);
-    assert.throws(() => checkQuery({ startWithin: 2e12 }), tooLong);
+    assert.throws(() => checkQuery({ startWithin: 2e12, policy: "remote-first" }), tooLong);
     assert.throws(() => checkEnqueue({ delay: 2e12 }), tooLong);
     assert.throws(() => listenSettings({ grace: 2e12 }), tooLong);
     assert.throws(() => checkEnqueue({ resultTtl: 1e10 }), {
