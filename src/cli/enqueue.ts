@@ -8,11 +8,10 @@ import { systemRandom } from "../random.ts";
 import { type CliContext, type QueueFlags, queueFlags, withQueue } from "./context.ts";
 import { parseDuration } from "./duration.ts";
 import { exitCodeHelp } from "./exit_codes.ts";
-import { type JsonValue, parseCount, parseJson, parseName } from "./parse.ts";
+import { parseCount, parseName } from "./parse.ts";
+import { type TaskFlags, taskFlags } from "./task_flags.ts";
 
-interface EnqueueFlags extends QueueFlags {
-  readonly id?: string;
-  readonly params?: JsonValue;
+interface EnqueueFlags extends QueueFlags, TaskFlags {
   readonly delay?: number;
   readonly timeout?: number;
   readonly maxAttempts?: number;
@@ -24,14 +23,7 @@ export const enqueueCommand: Command<CliContext> = buildCommand<EnqueueFlags, [s
   parameters: {
     flags: {
       ...queueFlags,
-      id: {
-        kind: "parsed",
-        parse: parseName,
-        optional: true,
-        placeholder: "id",
-        brief: "Id of the task; otherwise a new one",
-      },
-      params: { kind: "parsed", parse: parseJson, optional: true, placeholder: "json", brief: "Params of the task" },
+      ...taskFlags,
       delay: {
         kind: "parsed",
         parse: parseDuration,

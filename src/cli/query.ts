@@ -12,7 +12,8 @@ import { MemoryRedis } from "../store/memory/memory_redis.ts";
 import { type CliContext, type Connection, type QueueFlags, queueFlags, urlOf, withQueue } from "./context.ts";
 import { parseDuration } from "./duration.ts";
 import { CliError, EXIT, exitCodeHelp, usageError } from "./exit_codes.ts";
-import { type JsonValue, parseJson, parseName } from "./parse.ts";
+import { parseName } from "./parse.ts";
+import { type TaskFlags, taskFlags } from "./task_flags.ts";
 import { ProgressBars } from "./progress.ts";
 import { loadTaskFns } from "./task_module.ts";
 import { watched } from "./watch.ts";
@@ -25,9 +26,7 @@ const POLICIES = {
   "remote-first": TaskExecutePolicy.RemoteFirst,
 } as const;
 
-interface QueryFlags extends QueueFlags {
-  readonly id?: string;
-  readonly params?: JsonValue;
+interface QueryFlags extends QueueFlags, TaskFlags {
   readonly timeout: number;
   readonly policy: keyof typeof POLICIES;
   readonly once: boolean;
@@ -40,14 +39,7 @@ export const queryCommand: Command<CliContext> = buildCommand<QueryFlags, [strin
   parameters: {
     flags: {
       ...queueFlags,
-      id: {
-        kind: "parsed",
-        parse: parseName,
-        optional: true,
-        placeholder: "id",
-        brief: "Id of the task: the same id again gets the same answer; a new one unless given",
-      },
-      params: { kind: "parsed", parse: parseJson, optional: true, placeholder: "json", brief: "Params of the task" },
+      ...taskFlags,
       timeout: {
         kind: "parsed",
         parse: parseDuration,

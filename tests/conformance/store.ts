@@ -8,6 +8,7 @@ import { testClaim } from "./store_claim.ts";
 import { testAside } from "./store_aside.ts";
 import { testClient } from "./store_client.ts";
 import { testDead } from "./store_dead.ts";
+import { testRemove, testRequeue } from "./store_dead_change.ts";
 import { testEnded } from "./store_ended.ts";
 import { testEnqueue } from "./store_enqueue.ts";
 import type { OpenWorld } from "./store_kit.ts";
@@ -24,7 +25,11 @@ export function testStore(name: string, open: OpenWorld): void {
   describe(`${name}: an owner's calls`, () => testOwner(open));
   describe(`${name}: recovery`, () => testRecovery(open));
   describe(`${name}: a client's calls`, () => testClient(open));
-  describe(`${name}: dead letters`, () => testDead(open));
+  describe(`${name}: dead letters`, () => {
+    testDead(open);
+    testRequeue(open);
+    testRemove(open);
+  });
   describe(`${name}: what cannot be read`, () => testAside(open));
   describe(`${name}: ended tasks`, () => testEnded(open));
   describe(`${name}: messages and bells`, () => testMessages(open));
