@@ -29,6 +29,7 @@ describe("the state of Redis", () => {
   after(() => server.stop());
   beforeEach(async () => {
     await server.restart();
+    await server.cli("FLUSHALL"); // A dump that an earlier test has saved is loaded at each start.
     admin = await testConnect(server.url);
     [scene, ends] = [new Scene(PREFIX), []];
   });
