@@ -167,7 +167,9 @@ export class Calls {
   /** The answer is here, nobody else needs the record; one that others have joined stays, and so does another run. */
   async #forget(id: string, nonce: string): Promise<void> {
     const { store, client: reader, settings: { clock } } = this.#context;
-    const forgotten = store.take({ id, reader, nonce }).then((taken) => taken && store.acknowledge({ id, reader }));
+    const forgotten = store.take({ id, reader, nonce }).then((taken) =>
+      taken && store.acknowledge({ id, reader, nonce })
+    );
     await settledWithin(forgotten, FORGET_WAIT, clock);
   }
 

@@ -45,7 +45,7 @@ export class TaskDesk {
     const record = once ? await store.take({ id, reader }) : await store.read(id);
     if (record === null) return null;
     const task = await this.show(record);
-    if (once && hasEnded(record)) await store.acknowledge({ id, reader });
+    if (once && hasEnded(record)) await store.acknowledge({ id, reader, nonce: record.nonce });
     return task;
   }
 

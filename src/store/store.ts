@@ -226,8 +226,8 @@ export interface Store {
   readHeader(id: string): Promise<TaskHeader | null>;
   /** Marks an ended record as taken by this reader and returns it; null for every other reader, and when there is none. A live or joined record is returned unmarked. */
   take(request: TakeRequest): Promise<TaskRecord | null>;
-  /** Deletes what this reader took; a tombstone stays for a minute. */
-  acknowledge(request: { readonly id: string; readonly reader: string }): Promise<void>;
+  /** Deletes what this reader took, of the run of `nonce` or of any; a tombstone stays for a minute. */
+  acknowledge(request: TakeRequest): Promise<void>;
   /** Does anybody listen to the name now? */
   isListened(name: string): Promise<boolean>;
   /** Says that `listener` listens to the names for `duration` milliseconds from now. */

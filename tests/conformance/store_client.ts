@@ -200,6 +200,20 @@ function testTake(open: OpenWorld): void {
     assert.equal(await stateOf(world, "a"), "queued");
   });
 
+  inWorld(open, "a late copy of an acknowledge spares the next run that the same reader has taken", async (world) => {
+    const { store } = world;
+    const { nonce: first } = await finished(world, "a", "succeeded");
+    await store.take(ada);
+    await store.acknowledge({ ...ada, nonce: first });
+    const task = await claimed(world, "a", 2, { nonce: nonce(BOB) });
+    await store.complete(own(task), "\njson=2");
+    await store.take(ada);
+    await store.acknowledge({ ...ada, nonce: first });
+    assert.equal((await store.take(ada))?.outcome, "\njson=2");
+    await store.acknowledge({ ...ada, nonce: task.nonce });
+    assert.equal(await stateOf(world, "a"), "deleted");
+  });
+
   inWorld(open, "a live or joined task is read, and deleted by nobody", async (world) => {
     const { store } = world;
     assert.equal(await store.take(ada), null);

@@ -96,8 +96,9 @@ export function take(script: Script, { id, reader, nonce }: TakeRequest): TaskRe
   return script.ended.isDeadLetter(record) ? script.rewrite(taken) : script.write(taken);
 }
 
-/** Deletes what this reader took. */
-export function acknowledge(script: Script, { id, reader }: { id: string; reader: string }): void {
+/** Deletes what this reader took; a late copy spares what it has taken of another run since. */
+export function acknowledge(script: Script, { id, reader, nonce }: TakeRequest): void {
   const record = script.record(id);
-  if (record?.taken && record.state !== "deleted" && record.owner === reader) script.bury(record);
+  if (!record?.taken || record.state === "deleted" || record.owner !== reader) return;
+  if (nonce === undefined || record.nonce === nonce) script.bury(record);
 }

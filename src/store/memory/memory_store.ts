@@ -123,7 +123,7 @@ export class MemoryStore implements Store {
     return this.#run((script) => take(script, request));
   }
 
-  acknowledge(request: { readonly id: string; readonly reader: string }): Promise<void> {
+  acknowledge(request: TakeRequest): Promise<void> {
     return this.#run((script) => acknowledge(script, request));
   }
 

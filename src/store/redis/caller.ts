@@ -136,15 +136,16 @@ if not isDeadLetter(id, r) then call("PEXPIRE", recordKey(id), 60000) end
 return sub(r, 1, 4) .. "1" .. sub(r, 6, 40) .. reader .. sub(r, 53)`,
 );
 
-/** ARGV: 3 id, 4 reader. The header stays for a minute: a late copy of the enqueue finds its nonce in it and does not run again. */
+/** ARGV: 3 id, 4 reader, 5 nonce of the run it took or empty for any. The header stays for a minute: a late copy of the enqueue finds its nonce in it and does not run again. */
 export const acknowledgeScript: Script = defineScript(
   "acknowledge",
   LETTERS + String.raw`
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
-if isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 2, 2) ~= "8" and sub(r, 41, 52) == reader then
-  bury(id, r)
-end
+-- A late copy does not delete what the same reader has taken of another run since.
+local isMine = isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 41, 52) == reader and
+  ((ARGV[5] or "") == "" or sub(r, 80, 99) == ARGV[5])
+if isMine and sub(r, 2, 2) ~= "8" then bury(id, r) end
 return 1`,
 );
 

@@ -199,8 +199,8 @@ export class RedisStore implements Store {
     return text === null ? null : recordOf(request.id, text);
   }
 
-  async acknowledge(request: { readonly id: string; readonly reader: string }): Promise<void> {
-    await this.#calls.run(acknowledgeScript, [request.id, request.reader]);
+  async acknowledge(request: TakeRequest): Promise<void> {
+    await this.#calls.run(acknowledgeScript, [request.id, request.reader, request.nonce ?? ""]);
   }
 
   async isListened(name: string): Promise<boolean> {
