@@ -1,124 +1,97 @@
 /**
- * The first measurements: what a question costs beside the bare round trips of the same client in the same run, and
- * what enqueueing and draining cost Redis. Ratios count; absolute times drift with the machine.
+ * Measures errand beside the other queues on this machine, and says what was to be reached and whether it was.
  *
- *     deno run -A bench/run.ts      bun bench/run.ts      node --import tsx bench/run.ts
+ *     deno task bench --quick                    a first look: two repetitions of a few things, on all runtimes
+ *     deno task bench --only drained,answered    some questions
+ *     deno task bench --peers bullmq --runtimes bun --reps 3
+ *     deno task bench                            everything, five repetitions; writes bench/RESULTS.md and bench/plots
  *
- * `ERRAND_TEST_CLIENT` names another client than the default of the runtime.
+ * Repetitions are interleaved (A, B, C, A, B, C), so that a machine that drifts drifts for all. A run that was cut off
+ * goes on where it was; `--fresh` begins anew.
+ *
+ * @module
  */
 import process from "node:process";
-import { RedisTaskQueue } from "../mod.ts";
-import { testConnect } from "../tests/support/test_client.ts";
-import { inFlight, PARAMS, percentile, redisCounters, runtimeName, withRedis, withWorker } from "./support.ts";
+import { delimiter } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { bundleForNode, isThere } from "./lib/cell.ts";
+import { installPeers } from "./lib/peers.ts";
+import { tableOf, targetsOf, targetTable } from "./lib/report.ts";
+import { Results } from "./lib/results.ts";
+import { QUESTIONS } from "./questions/all.ts";
+import type { Cell, Question, Settings } from "./questions/question.ts";
+import { type Runtime, SUBJECTS } from "./subjects/all.ts";
 
-interface Row {
-  readonly what: string;
-  readonly value: string;
+const { values: flags } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    aof: { type: "boolean", default: false },
+    fresh: { type: "boolean", default: false },
+    only: { type: "string" },
+    peers: { type: "string" },
+    runtimes: { type: "string", default: "bun,node,deno" },
+    reps: { type: "string" },
+  },
+});
+
+const list = (text: string) => text.split(",").filter((part) => part !== "");
+
+function chosen<T>(what: string, names: readonly string[], from: Readonly<Record<string, T>>): T[] {
+  return names.map((name) => {
+    if (!(name in from)) throw new Error(`There is no ${what} "${name}": it is one of ${Object.keys(from).join(", ")}`);
+    return from[name]!;
+  });
 }
 
-const TASKS = Number(process.env.BENCH_TASKS ?? 20_000);
-const QUERIES = Number(process.env.BENCH_QUERIES ?? 2_000);
+function settingsOf(): Settings {
+  const runtimes = list(flags.runtimes) as Runtime[];
+  if (runtimes.includes("node")) runtimes.push("node22");
+  const peers = flags.peers === undefined ? Object.keys(SUBJECTS) : ["errand", "floor", ...list(flags.peers)];
+  const subjects = [...new Set(peers)];
+  chosen("peer", subjects, SUBJECTS);
+  return { quick: flags.quick, aof: flags.aof, subjects, runtimes: runtimes.filter(isThere) };
+}
 
-async function latencies(count: number, work: (index: number) => Promise<unknown>): Promise<number[]> {
-  for (let i = 0; i < 200; i++) await work(-1 - i);
-  const times: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const from = performance.now();
-    await work(i);
-    times.push((performance.now() - from) * 1000);
+/** Measures one cell; what cannot be measured is said, and is missing in the tables. */
+async function measure(question: Question, cell: Cell, settings: Settings, repetition: number): Promise<void> {
+  const name = `${cell.question}, ${cell.mode}: ${cell.subject} on ${cell.runtime}, ${repetition}`;
+  try {
+    const measured = await question.measure(cell, settings);
+    results.add(cell, repetition, measured);
+    const [first] = question.columns;
+    console.error(`${name}: ${Math.round(measured.figures[first!.figure]! * 100) / 100} ${first!.title}`);
+  } catch (error) {
+    console.error(`${name}: FAILED, ${error instanceof Error ? error.message : error}`);
+    failures++;
   }
-  return times;
 }
 
-const micros = (times: readonly number[]) =>
-  `p50 ${percentile(times, 0.5).toFixed(0)} µs, p99 ${percentile(times, 0.99).toFixed(0)} µs`;
-
-/** One question after another, beside a PING and beside a bare push and blocking pop both ways. */
-function answered(): Promise<Row[]> {
-  return withRedis(async (server) => {
-    const port = await testConnect(server.url);
-    const queue = new RedisTaskQueue(port, "bench");
-    const ping = await latencies(QUERIES, () => port.exec([["PING"]]));
-    const bare = await withWorker("echo", server.url, 1, async () => {
-      const blocking = await port.blocking();
-      const times = await latencies(QUERIES, async (i) => {
-        const answer = blocking.call(["BLPOP", "echo:out", "5"], 7_000);
-        await port.exec([["RPUSH", "echo:in", `${i}${PARAMS.text}`]]);
-        await answer;
-      });
-      blocking.close();
-      return times;
-    });
-    const rows = await withWorker("listen", server.url, 100, async () => {
-      const policy = "remote";
-      const one = await latencies(QUERIES, (i) => queue.query(`one${i}`, "noop", PARAMS, { policy }));
-      const before = await redisCounters(port);
-      const took = await inFlight(TASKS, 100, (i) => queue.query(`many${i}`, "noop", PARAMS, { policy }));
-      const after = await redisCounters(port);
-      const floor = percentile(bare, 0.5);
-      return [
-        {
-          what: "query, one after another",
-          value: `${micros(one)} = ${(percentile(one, 0.5) / floor).toFixed(1)} × bare`,
-        },
-        { what: "queries, 100 in flight", value: perSecond(TASKS, took, before, after) },
-      ];
-    });
-    await queue.close();
-    port.close();
-    return [
-      { what: "PING round trip", value: micros(ping) },
-      { what: "bare push + blocking pop, both ways", value: micros(bare) },
-      ...rows,
-    ];
-  });
+// The runtimes of tools/ stand behind those that the machine has.
+process.env.PATH = [process.env.PATH, fileURLToPath(new URL("../tools/node_modules/.bin", import.meta.url))].join(
+  delimiter,
+);
+const settings = settingsOf();
+const questions = chosen("question", list(flags.only ?? Object.keys(QUESTIONS).join(",")), QUESTIONS);
+const repetitions = Number(flags.reps ?? (flags.quick ? 2 : 5));
+const results = new Results(`${flags.quick ? "quick" : "full"}${flags.aof ? "-aof" : ""}`, flags.fresh || flags.quick);
+if (results.size > 0) {
+  console.error(`Going on with a run of which ${results.size} cells are there; --fresh begins anew.`);
 }
+let failures = 0;
 
-type Counters = Awaited<ReturnType<typeof redisCounters>>;
-
-function perSecond(count: number, took: number, before: Counters, after: Counters): string {
-  const cpu = ((after.cpu - before.cpu) / count * 1e6).toFixed(1);
-  return `${Math.round(count / took * 1000)}/s, Redis CPU ${cpu} µs and ${
-    ((after.calls - before.calls) / count).toFixed(2)
-  } commands a task`;
+installPeers();
+if (settings.runtimes.includes("node")) bundleForNode();
+for (const question of questions) {
+  const cells = question.cells(settings);
+  for (let repetition = 1; repetition <= repetitions; repetition++) {
+    for (const cell of cells.filter((cell) => !results.has(cell, repetition))) {
+      await measure(question, cell, settings, repetition);
+    }
+  }
+  const summaries = results.summaries(cells);
+  const targets = targetsOf(question, summaries, settings.runtimes);
+  if (summaries.length > 0) console.log(`\n## ${question.name}\n\n${tableOf(question, summaries)}`);
+  if (targets.length > 0) console.log(`\n${targetTable(targets)}`);
 }
-
-/** A backlog written with 100 in flight, then drained by a listener of this process. */
-function drained(): Promise<Row[]> {
-  return withRedis(async (server) => {
-    const port = await testConnect(server.url);
-    const empty = await redisCounters(port);
-    let ended = 0;
-    const allEnded = deferred();
-    const taskFn = () => {
-      if (++ended === TASKS) allEnded.resolve(undefined);
-    };
-    const queue = new RedisTaskQueue(port, "bench", { taskFn });
-    const wrote = await inFlight(TASKS, 100, (i) => queue.enqueue(`t${i}`, "noop", PARAMS));
-    const full = await redisCounters(port);
-    const stop = new AbortController();
-    const from = performance.now();
-    const listening = queue.listen(["noop"], { workers: 100, signal: stop.signal });
-    await allEnded.promise;
-    stop.abort();
-    await listening;
-    const took = performance.now() - from;
-    const done = await redisCounters(port);
-    await queue.close();
-    port.close();
-    return [
-      { what: "enqueued, 100 in flight", value: perSecond(TASKS, wrote, empty, full) },
-      { what: "Redis memory", value: `${((full.memory - empty.memory) / TASKS).toFixed(0)} bytes a waiting task` },
-      { what: "drained, 100 workers", value: perSecond(TASKS, took, full, done) },
-    ];
-  });
-}
-
-function deferred(): { promise: Promise<unknown>; resolve: (value: unknown) => void } {
-  let resolve!: (value: unknown) => void;
-  const promise = new Promise((done) => resolve = done);
-  return { promise, resolve };
-}
-
-console.log(`errand on ${runtimeName()}, ${TASKS} tasks, 200-byte params`);
-for (const row of [...await answered(), ...await drained()]) console.log(`  ${row.what.padEnd(38)} ${row.value}`);
+process.exit(failures > 0 ? 1 : 0);

@@ -8,7 +8,12 @@ import { compressed } from "../src/serializers/compressed.ts";
 import { devalueSerializer } from "../src/serializers/devalue.ts";
 import { encrypted } from "../src/serializers/encrypted.ts";
 import { msgpackrSerializer } from "../src/serializers/msgpackr.ts";
-import { runtimeName } from "./support.ts";
+
+/** The name of the runtime that measures. */
+function runtimeName(): string {
+  if ("Deno" in globalThis) return "deno";
+  return "Bun" in globalThis ? "bun" : "node";
+}
 
 const context = { id: "order-1", name: "ship", part: "params" } as const;
 const keys = { k1: btoa("0123456789abcdef0123456789abcdef") };

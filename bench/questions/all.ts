@@ -1,0 +1,8 @@
+/** All questions, in the order of the tables. */
+import { answered } from "./answered.ts";
+import { drained } from "./drained.ts";
+import { enqueued } from "./enqueued.ts";
+import type { Question } from "./question.ts";
+
+/** By the name that `--only` uses. */
+export const QUESTIONS: Readonly<Record<string, Question>> = { drained, enqueued, answered };
