@@ -1,9 +1,10 @@
 /**
  * The soak: processes of three runtimes, a real Redis, a fault every one to five seconds, and a checker that reads
- * journals only.
+ * journals only (`docs/soak.md`).
  *
  *     deno task soak --minutes 10 [--seed N]     # errand; exit code 1 on any violation
- *     deno task soak --peers [--write]           # errand, BullMQ and bee-queue under the same faults; writes docs/soak.md
+ *     deno task soak --peers                     # errand, BullMQ and bee-queue under the same faults
+ *     … --write                                  # writes what came of it into docs/soak.md
  *
  * A seed gives the same tasks and the same faults at the same times; what comes of them depends on the machine.
  *
@@ -14,24 +15,54 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { ERRAND_RULES } from "../tests/soak/check.ts";
-import { MIXED, soak } from "../tests/soak/run.ts";
+import { loadDriver, type System } from "../tests/soak/driver.ts";
+import { type PeerRow, peerTable, writeOwn, writePeers } from "../tests/soak/page.ts";
+import { MIXED, RULES, soak, type Verdict } from "../tests/soak/run.ts";
 import { show } from "../tests/soak/table.ts";
-import { FULL_MIX } from "../tests/soak/work.ts";
+import { COMMON_MIX, FULL_MIX } from "../tests/soak/work.ts";
 
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "10" },
     seed: { type: "string" },
+    peers: { type: "boolean", default: false },
+    write: { type: "boolean", default: false },
   },
 });
-const duration = Number(values.minutes) * 60_000;
+const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e6));
-const folder = mkdtempSync(join(tmpdir(), "errand-soak-"));
-console.log(`soak: seed ${seed}, ${values.minutes} minutes, journals in ${folder}`);
-const verdict = await soak({
-  ...{ system: "errand", seed, duration, mix: FULL_MIX, folder, slots: MIXED, rules: ERRAND_RULES } as const,
-});
-console.log(show(verdict));
-console.log(`soak: seed ${seed}, ${verdict.violations.length} violations, journals in ${folder}`);
+if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
+  throw new RangeError("Cannot soak: --minutes and --seed are numbers");
+}
+
+/** The peers are at home on Node. */
+const ON_NODE = MIXED.map((slot) => ({ ...slot, runtime: "node" }) as const);
+
+async function run(system: System, isAlone: boolean): Promise<Verdict> {
+  const folder = mkdtempSync(join(tmpdir(), `errand-soak-${system}-`));
+  console.log(`soak: ${system}, seed ${seed}, ${minutes} minutes, journals in ${folder}`);
+  const verdict = await soak({
+    ...{ system, seed, folder, duration: minutes * 60_000, rules: RULES[system] },
+    ...(isAlone ? { mix: FULL_MIX, slots: MIXED } : { mix: COMMON_MIX, slots: ON_NODE }),
+  });
+  console.log(show(verdict));
+  const count = verdict.violations.length;
+  console.log(`soak: ${system}, seed ${seed}, ${count} violations, journals in ${folder}`);
+  return verdict;
+}
+
+async function runPeers(): Promise<Verdict> {
+  const rows: PeerRow[] = [];
+  for (const system of ["errand", "bullmq", "bee-queue"] as const) {
+    const { settings } = await loadDriver(system);
+    rows.push({ system, settings, verdict: await run(system, false) });
+  }
+  console.log(peerTable(rows));
+  if (values.write) writePeers(rows, { seed, minutes });
+  return rows[0]!.verdict;
+}
+
+const verdict = values.peers ? await runPeers() : await run("errand", true);
+if (values.write && !values.peers) writeOwn(verdict, { seed, minutes });
+// A peer's violations are its own business.
 process.exit(verdict.violations.length > 0 ? 1 : 0);

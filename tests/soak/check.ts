@@ -40,10 +40,12 @@ export interface Rules {
   readonly crashesMax: number;
   /** Starts are told apart by fences, and whose result was stored is known. */
   readonly hasFences: boolean;
+  /** Lost leases are counted, so starts can be explained. */
+  readonly countsCrashes: boolean;
 }
 
 /** The rules of errand, as README tells them. */
-export const ERRAND_RULES: Omit<Rules, "mix"> = { crashesMax: 4, hasFences: true };
+export const ERRAND_RULES: Omit<Rules, "mix"> = { crashesMax: 4, hasFences: true, countsCrashes: true };
 
 /** How long after a failover the last answers of the old primary may be written down, in milliseconds. */
 const LATE = 1_000;
@@ -187,9 +189,9 @@ function checkFinal({ task, tails }: Case): Violation[] {
 }
 
 /** A start more needs a lease lost, a failure with attempts left, or a release. */
-function checkRepeats({ task, tails }: Case): Violation[] {
+function checkRepeats({ task, tails, rules }: Case): Violation[] {
   const end = stored(task);
-  if (end === undefined) return [];
+  if (end === undefined || !rules.countsCrashes) return [];
   const repeats = task.starts.length - 1;
   const threw = countEnds(task, "threw");
   const released = countEnds(task, "released");

@@ -33,7 +33,7 @@ const GRACE = 500;
 export const errandDriver: SoakDriver = {
   listen,
   connect: open,
-  settings: "lease 2 s, interval 0.5 s, maxAttempts 9, else defaults; Deno, Bun and Node mixed",
+  settings: "lease 2 s, interval 0.5 s, maxAttempts 9, fixed backoff, else defaults; Node",
 };
 
 function queueOptions({ lease, interval, keep }: ProcessOptions) {

@@ -1,0 +1,89 @@
+/**
+ * What soaks came to, written into `docs/soak.md`: a block of errand's own, and one beside its peers.
+ *
+ * @module
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import type { System } from "./driver.ts";
+import { versionOf } from "./peers.ts";
+import type { Verdict } from "./run.ts";
+import { show } from "./table.ts";
+
+const PAGE = fileURLToPath(new URL("../../docs/soak.md", import.meta.url));
+
+/** One system of the table. */
+export interface PeerRow {
+  readonly system: System;
+  readonly settings: string;
+  readonly verdict: Verdict;
+}
+
+/** Which run it was. */
+export interface RunFacts {
+  readonly seed: number;
+  readonly minutes: number;
+}
+
+/** The table of peers, in Markdown. */
+export function peerTable(rows: readonly PeerRow[]): string {
+  const columns: readonly (readonly [string, (row: PeerRow) => string | number])[] = [
+    ["", ({ system }) => (system === "errand" ? "errand" : `${system} ${versionOf(system)}`)],
+    ["faults", ({ verdict }) => Object.values(verdict.figures.faults).reduce((sum, count) => sum + count, 0)],
+    ["tasks", ({ verdict }) => verdict.figures.tasks],
+    ["refused", ({ verdict }) => verdict.figures.refused],
+    ["lost or stuck", countOf("lost")],
+    ["never answered", countOf("unanswered")],
+    ["wrong results", countOf("wrong result")],
+    ["wrong outcomes", countOf("wrong outcome")],
+    ["ended twice", countOf("two outcomes", "changed after its end")],
+    ["started again", ({ verdict }) => verdict.figures.repeats],
+    [
+      "without cause",
+      ({ system, verdict }) => system === "bee-queue" ? "–" : countOf("repeated without cause")({ verdict }),
+    ],
+    ["recovery p50", ({ verdict }) => `${(verdict.figures.recovery.p50 / 1_000).toFixed(1)} s`],
+    ["p99", ({ verdict }) => `${(verdict.figures.recovery.p99 / 1_000).toFixed(1)} s`],
+    ["processes that ended by themselves", countOf("process")],
+  ];
+  const line = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
+  return [
+    line(columns.map(([name]) => name)),
+    line(columns.map((_, at) => (at === 0 ? "---" : "--:"))),
+    ...rows.map((row) => line(columns.map(([, of]) => of(row)))),
+  ].join("\n");
+}
+
+/** Writes the table of peers. */
+export function writePeers(rows: readonly PeerRow[], facts: RunFacts): void {
+  const settings = rows.map(({ system, settings }) => `- **${system}**: ${settings}.`).join("\n");
+  put("peers", `${factsOf(facts)}\n\n${peerTable(rows)}\n\n${settings}`);
+}
+
+/** Writes errand's own figures. */
+export function writeOwn(verdict: Verdict, facts: RunFacts): void {
+  put("errand", `${factsOf(facts)}\n\n\`\`\`\n${show(verdict)}\n\`\`\``);
+}
+
+function countOf(...kinds: readonly string[]): (row: Pick<PeerRow, "verdict">) => number {
+  return ({ verdict }) => verdict.violations.filter(({ kind }) => kinds.includes(kind)).length;
+}
+
+function factsOf({ seed, minutes }: RunFacts): string {
+  const date = new Date().toISOString().slice(0, 10);
+  const redis = /v=(\S+)/.exec(execFileSync("redis-server", ["--version"]).toString())?.[1];
+  const model = cpus()[0]?.model ?? "unknown";
+  return `${date}, ${cpus().length} cores (${model.trim()}), Redis ${redis}, seed ${seed}, ${minutes} minutes.`;
+}
+
+/** Replaces what stands between the marks of a block. */
+function put(block: string, text: string): void {
+  const page = readFileSync(PAGE, "utf8");
+  const [open, close] = [`<!-- ${block}: written by the tool -->`, `<!-- end of ${block} -->`];
+  const [from, to] = [page.indexOf(open), page.indexOf(close)];
+  if (from < 0 || to < 0) throw new Error(`Cannot write ${PAGE}: it has no block "${block}"`);
+  writeFileSync(PAGE, `${page.slice(0, from + open.length)}\n\n${text}\n\n${page.slice(to)}`);
+  execFileSync("deno", ["fmt", "-q", PAGE]);
+}
