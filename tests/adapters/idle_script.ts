@@ -22,11 +22,14 @@ if (task === "blocking") {
   console.log("popped", await blocking.call(["BLPOP", "idle-list", "1"], 5000));
 }
 if (task === "subscription") {
-  const subscription = await redis.subscribe(["idle-channel"], (message) => {
+  let hear = (_message: string) => {};
+  const heard = new Promise<string>((resolve) => hear = resolve);
+  const subscription = await redis.subscribe(["idle-channel"], hear, () => {});
+  // A message may come before the subscription is known here.
+  heard.then((message) => {
     console.log("message", message);
     subscription.close();
-  }, () => {});
-  console.log("subscribed");
+  });
 }
 if (task === "broken") {
   let restored = false;
