@@ -62,14 +62,17 @@ type Make = (signal: AbortSignal) => NodeRedisClient;
 export async function connectNodeRedis(target: RedisTarget, options: DialOptions = {}): Promise<RedisPort> {
   const createClient = await importCreateClient();
   const place = target.path === undefined ? { host: target.host, port: target.port } : { path: target.path };
-  const make: Make = (signal) =>
-    createClient({
-      socket: { ...(target.tls ? { ...options.tls, tls: true } : {}), ...place, ...ONE_SOCKET, signal },
-      ...(target.username === undefined ? {} : { username: target.username }),
-      ...(target.password === undefined ? {} : { password: target.password }),
-      database: target.db,
-      ...ONE_CONNECTION,
-    });
+  const socket = { ...(target.tls ? { ...options.tls, tls: true } : {}), ...place, ...ONE_SOCKET };
+  // Never dialled: createClient() builds a class of a thousand commands whenever its settings differ from the last ones,
+  // which costs some 30 ms; a duplicate is of the same class.
+  const pattern = createClient({
+    socket,
+    ...(target.username === undefined ? {} : { username: target.username }),
+    ...(target.password === undefined ? {} : { password: target.password }),
+    database: target.db,
+    ...ONE_CONNECTION,
+  });
+  const make: Make = (signal) => pattern.duplicate({ ...ONE_CONNECTION, socket: { ...socket, signal } });
   return await openPort(dialer(target.shown, make));
 }
 
