@@ -35,6 +35,9 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
   throw new RangeError("Cannot soak: --minutes and --seed are numbers");
 }
 
+// Servers and processes end with this one.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 /** The peers are at home on Node. */
 const ON_NODE = MIXED.map((slot) => ({ ...slot, runtime: "node" }) as const);
 

@@ -46,7 +46,7 @@ export interface Growth {
   readonly rss: number;
   /** MiB a minute, after the first quarter. */
   readonly slope: number;
-  /** MiB a minute of the heap. */
+  /** MiB a minute of the heap, as it is after a collection. */
   readonly heapSlope: number;
   /** Open sockets early and at the end; absent where nobody can count them. */
   readonly sockets?: readonly [number, number];
@@ -142,7 +142,7 @@ function growthOf(entries: readonly Entry[], { processes }: History): Growth[] {
   return [...processes.values()].filter(({ steady }) => steady).map(({ pid, role, runtime }) => {
     const own = entries.filter((entry): entry is Entry<SizeEntry> => entry.what === "size" && entry.from === pid);
     const during = own.filter(({ at }) => at <= calm);
-    const early = during.slice(1, 6).map(({ sockets }) => sockets ?? -1);
+    const early = during.slice(0, 5).map(({ sockets }) => sockets ?? -1);
     const last = own.at(-1);
     const counted = early.length > 0 && last?.sockets !== undefined;
     return {

@@ -7,12 +7,14 @@
 import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { loadDriver, type ProcessOptions, type SoakClient } from "./driver.ts";
 import { Journal } from "./journal.ts";
 import { planOf, type Work } from "./work.ts";
 
 /** Milliseconds between two looks at the size of this process. */
-const SIZE_EVERY = 2_000;
+const SIZE_EVERY = 10_000;
 /** A client waits for at most so many tasks at once: a queue that stands still is not buried. */
 const IN_FLIGHT_MAX = 300;
 
@@ -20,9 +22,19 @@ const role = process.argv[2];
 const options = JSON.parse(process.argv[3]!) as ProcessOptions;
 const journal = new Journal(options.folder, process.pid);
 const driver = await loadDriver(options.system);
+const collect = collector();
 const asked = new Promise<void>((resolve) => process.on("SIGTERM", () => resolve()));
 
+/** What runs the garbage collector now: a heap that was not collected says nothing. */
+function collector(): () => void {
+  const bun = (globalThis as { readonly Bun?: { gc(atOnce: boolean): void } }).Bun;
+  if (bun) return () => bun.gc(true);
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+}
+
 function writeSize(): void {
+  collect();
   const { rss, heapUsed } = process.memoryUsage();
   const sockets = countSockets();
   journal.write({ what: "size", rss, heap: heapUsed, ...(sockets === undefined ? {} : { sockets }) });
@@ -97,6 +109,9 @@ async function runListener(): Promise<void> {
 }
 
 const sizes = setInterval(writeSize, SIZE_EVERY);
+const first = setTimeout(writeSize, SIZE_EVERY / 3);
 console.log("ready");
 await (role === "client" ? runClient() : runListener());
 clearInterval(sizes);
+clearTimeout(first);
+writeSize();
