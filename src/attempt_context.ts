@@ -37,8 +37,8 @@ export interface AttemptContext extends Codecs {
   readonly events?: Events | undefined;
   /** For the pauses between repeated writes. @default the machine's */
   readonly random?: Random;
-  /** What an outcome waits for before it is sent, so that it travels with the next claim; undefined: nothing. */
-  hold?(): Promise<void> | undefined;
+  /** Sends an outcome together with the next claim, and answers true, when that is about to come. */
+  hold?(send: () => void): boolean;
   /** Once it aborts an outcome that could not be sent is not sent again. */
   readonly closed?: AbortSignal;
 }

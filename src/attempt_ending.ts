@@ -11,8 +11,7 @@ import { LeaseLostError } from "./errors.ts";
 import { endingDetails, eventOf, tellReleased } from "./events.ts";
 import type { Execution } from "./executor.ts";
 import { safeLog } from "./log.ts";
-import { encodeOutcome, type FailedAttempt, withAttempt } from "./outcome.ts";
-import type { ProgressWriter } from "./progress_writer.ts";
+import { encodeOutcome, type FailedAttempt, type Progress, withAttempt } from "./outcome.ts";
 import { systemRandom } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { repeat } from "./repeat.ts";
@@ -35,7 +34,8 @@ export interface Ending {
 export interface Write {
   readonly ownership: Ownership;
   readonly context: AttemptContext;
-  readonly progress: ProgressWriter;
+  /** The last that was reported. */
+  readonly progress: Progress | null;
   readonly record: TaskRecord;
   /** The attempts that failed before this one. */
   readonly attempts: readonly FailedAttempt[];
@@ -43,27 +43,47 @@ export interface Write {
   readonly took: number;
 }
 
-/** Sends the outcome, unless there is none; then lets the lease go. */
-export async function writeEnding(write: Write, ending: Ending): Promise<OwnerAnswer | null> {
+/** Sends the outcome, unless there is none; then lets the lease go and calls back, once. */
+export function writeEnding(write: Write, ending: Ending, written: (answer: OwnerAnswer | null) => void): void {
   const { ownership, context } = write;
-  const { execution, delay } = ending;
-  try {
-    if (delay !== undefined) return await giveBack(write, delay);
-    if (execution.state === "abandoned") return logLoss(write, execution.reason);
-    const wait = context.leases.fresh(ownership) ?? context.hold?.();
-    if (wait !== undefined) await wait;
-    const { send, retryIn } = sendingOf(write, ending);
-    const answer = await repeatWrite(write, send);
-    logEnding(write, execution, answer, retryIn);
-    return answer;
-  } catch (error) {
+  const done = (answer: OwnerAnswer | null) => {
+    context.leases.remove(ownership);
+    written(answer);
+  };
+  const fail = (error: unknown) => {
     const { id, name: taskName } = ownership;
     const message = `Cannot store the outcome of task ${id}: it will run again when its lease has ended`;
     safeLog(context.log)({ level: "error", message, id, taskName, error });
-    return null;
-  } finally {
-    context.leases.remove(ownership);
-  }
+    done(null);
+  };
+  const { execution, delay } = ending;
+  if (delay !== undefined) return void giveBack(write, delay).then(done, fail);
+  if (execution.state === "abandoned") return done(logLoss(write, execution.reason));
+  const send = () => {
+    try {
+      sendEnding(write, ending, { done, fail });
+    } catch (error) {
+      fail(error);
+    }
+  };
+  const wait = context.leases.fresh(ownership);
+  if (wait !== undefined) void wait.then(send);
+  else if (!context.hold?.(send)) send();
+}
+
+interface Sent {
+  done(answer: OwnerAnswer): void;
+  fail(error: unknown): void;
+}
+
+function sendEnding(write: Write, ending: Ending, { done, fail }: Sent): void {
+  const { send, retryIn } = sendingOf(write, ending);
+  const answered = (answer: OwnerAnswer) => {
+    logEnding(write, ending.execution, answer, retryIn);
+    done(answer);
+  };
+  const first = send();
+  first.then(answered, () => repeatWrite(write, first, send).then(answered).catch(fail));
 }
 
 interface Sending {
@@ -74,8 +94,7 @@ interface Sending {
 
 /** The call that says how it ended; what it says is decided once, however often it is sent. */
 function sendingOf(write: Write, { execution, body, fatal }: Ending): Sending {
-  const { ownership, record, progress: { last: progress }, attempts: before, context: { store, clock, retries } } =
-    write;
+  const { ownership, record, progress, attempts: before, context: { store, clock, retries } } = write;
   if (execution.state === "abandoned") throw new TypeError("Cannot write an ending of what is another's");
   if (execution.state === "succeeded") {
     const outcome = encodeOutcome({ progress, attempts: before, body });
@@ -93,7 +112,8 @@ function sendingOf(write: Write, { execution, body, fatal }: Ending): Sending {
 /** Leaves a task that cannot be read here to others: its attempt does not count. */
 async function giveBack(write: Write, delay: number): Promise<OwnerAnswer> {
   const { ownership, context } = write;
-  const answer = await repeatWrite(write, async () => (await context.store.release([ownership], delay))[0]!);
+  const release = async () => (await context.store.release([ownership], delay))[0]!;
+  const answer = await repeatWrite(write, release(), release);
   tellReleased(context.events, [ownership], [answer]);
   return answer;
 }
@@ -109,9 +129,13 @@ function logLoss({ ownership, context, record, took }: Write, reason: Error): nu
 
 /**
  * Under its fence an outcome may be sent at any time and any number of times, and Redis may refuse for a moment what it
- * takes later. Only a mistake of ours stays one.
+ * takes later. Only a mistake of ours stays one. `first` was sent already.
  */
-function repeatWrite({ ownership, context }: Write, send: () => Promise<OwnerAnswer>): Promise<OwnerAnswer> {
+function repeatWrite(
+  { ownership, context }: Write,
+  first: Promise<OwnerAnswer>,
+  send: () => Promise<OwnerAnswer>,
+): Promise<OwnerAnswer> {
   const { clock, random = systemRandom, closed: signal } = context;
   const end = clock.monotonic() + REPEAT_FOR;
   const again = (error: unknown, tries: number) => {
@@ -119,7 +143,13 @@ function repeatWrite({ ownership, context }: Write, send: () => Promise<OwnerAns
     if (tries === 1) logRepeat(ownership, context, error);
     return true;
   };
-  return repeat(send, signal ? { clock, random, again, signal } : { clock, random, again });
+  let next: Promise<OwnerAnswer> | null = first;
+  const call = () => {
+    const sent = next ?? send();
+    next = null;
+    return sent;
+  };
+  return repeat(call, signal ? { clock, random, again, signal } : { clock, random, again });
 }
 
 function logRepeat({ id, name: taskName }: Ownership, context: AttemptContext, error: unknown): void {
@@ -129,6 +159,7 @@ function logRepeat({ id, name: taskName }: Ownership, context: AttemptContext, e
 
 function logEnding(write: Write, execution: Execution, answer: OwnerAnswer, retryIn: number | undefined): void {
   const { ownership: { id, name: taskName }, context, record, took } = write;
+  if (context.events === undefined && execution.state === "succeeded" && answer.verdict === "accepted") return;
   const type = eventOf(answer);
   const isRetried = type === "retried" && retryIn !== undefined;
   const details = context.events && endingDetails(execution, record.attempt, took);

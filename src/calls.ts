@@ -18,6 +18,7 @@ import type { Backoff } from "./retry.ts";
 import { RunError, unwrap } from "./run_error.ts";
 import { missingHandler, Runner } from "./runner.ts";
 import { Scope } from "./scope.ts";
+import type { Stopper } from "./stopper.ts";
 import type { RedisTask } from "./task.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { settledWithin } from "./until.ts";
@@ -147,7 +148,7 @@ export class Calls {
   #places(
     submission: Submission,
     request: CallRequest,
-    { run, gone }: { readonly run: Run; readonly gone: AbortSignal },
+    { run, gone }: { readonly run: Run; readonly gone: Stopper },
   ): Places<unknown> {
     const { interval } = this.#context.settings;
     const startWithin = request.startWithin ?? Math.min(interval, request.timeout / 2);

@@ -1,12 +1,14 @@
 /**
  * The loop of a listener: claims tasks for its free slots and starts them.
  *
- * 1. While there may be work (the last claim filled all slots or stopped at a bound) it waits for a free slot, then for
- *    the end of the turn: all handlers that end in one turn are counted by one claim, and their outcomes, held back
- *    that long, travel in the same write.
- * 2. Otherwise it sleeps at the bell, until a name rings, something is due, or `interval` is over.
- * 3. One claim is in flight at a time. If its answer is lost, the same claim is repeated under the same sequence until
- *    it is answered: Redis then says again what it gave us.
+ * 1. While there may be work (the last claim got all that it asked for, or stopped at a bound) it waits for a free slot,
+ *    then for the end of the turn: all handlers that end in one turn are counted by one claim, and their outcomes, held
+ *    back that long, travel in the same write.
+ * 2. Otherwise it sleeps at the bell (`sleep_at_bell.ts`), until a name rings, something is due, or `interval` is over.
+ * 3. One claim is in flight at a time, for half of the slots at most. When its answer has come the next one leaves for
+ *    the other half, before the tasks start: so Redis and this process work at the same time, not in turns. If an
+ *    answer is lost, the same claim is repeated under the same sequence until it is answered: Redis then says again
+ *    what it gave us.
  * 4. A claim that Redis itself refused brought nothing. The names are then claimed one by one, and those that fail are
  *    set aside (`refusals.ts`): one bad key stops one name, not all. (A Redis that refuses everything, for example
  *    because it still loads, is a lost connection to the store.)
@@ -15,7 +17,7 @@
  *
  * Rejected: a loop per name (a connection each), and a claim per freed slot (a round trip a task).
  *
- * Previous: `listener.ts`. Next: `slots.ts`, `name_rota.ts`, `refusals.ts`, `attempt.ts`.
+ * Previous: `listener.ts`. Next: `slots.ts`, `sleep_at_bell.ts`, `name_rota.ts`, `refusals.ts`, `attempt.ts`.
  *
  * @module
  */
@@ -28,14 +30,14 @@ import type { Random } from "./random.ts";
 import type { TaskRecord } from "./record.ts";
 import { Refusals } from "./refusals.ts";
 import { pauseAfter } from "./repeat.ts";
+import { SleepAtBell } from "./sleep_at_bell.ts";
 import type { Slots } from "./slots.ts";
-import type { Bell, ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
+import type { ClaimAnswer, ClaimRequest, Store } from "./store/store.ts";
 import { Suspects } from "./suspects.ts";
 import { untilAborted } from "./until.ts";
 
-/** Timers may be early by so many milliseconds. */
-const TICK = 5;
-const NO_WAIT = "The bell did not wait: has one of the keys task-bell another type?";
+/** Claims of so many tasks and fewer are not cut in half: two writes would cost more than waiting does. */
+const WHOLE_MAX = 16;
 
 /** What a {@linkcode ClaimLoop} needs. */
 export interface ClaimLoopOptions {
@@ -52,8 +54,8 @@ export interface ClaimLoopOptions {
   readonly log: Log;
   /** The presence to refresh with the next claim, or undefined when it is fresh. */
   presence(): ClaimRequest["presence"];
-  /** Starts a claimed task, see `startAttempt`; resolves when its handler is done. */
-  start(record: TaskRecord, from: number, claimedAt: number): Promise<unknown>;
+  /** Starts a claimed task, see `startAttempt`. */
+  start(record: TaskRecord, from: number, claimedAt: number): { readonly settled: Promise<unknown> };
 }
 
 /** A claim that was answered: when it was first and last sent. */
@@ -61,6 +63,12 @@ interface Claimed {
   readonly answer: ClaimAnswer;
   readonly from: number;
   readonly claimedAt: number;
+}
+
+/** A claim that was sent. */
+interface Flight {
+  readonly request: ClaimRequest;
+  readonly answered: Promise<Claimed | Refusal | null>;
 }
 
 /** A claim that was answered with an error: nothing of it is in flight. */
@@ -78,20 +86,24 @@ export class ClaimLoop {
   readonly #log: Log;
   #sequence = 0;
   #nextIn = Infinity;
-  #bell: Bell | null = null;
-  #bellFailures = 0;
+  readonly #bell: SleepAtBell;
   readonly #refusals: Refusals;
   readonly #suspects: Suspects;
   readonly #giving: Parameters<typeof giveBack>[1];
   /** Who wants to hear of the next answered claim that was begun after an instant. */
   readonly #provers = new Set<{ readonly since: number; readonly proven: () => void }>();
+  /** The claim that was sent and is not answered yet. */
+  #flight: Flight | null = null;
+  #signals: { readonly stop: AbortSignal; readonly closed: AbortSignal } | null = null;
   #claimsSoon = false;
-  #turn: Promise<void> | undefined;
+  /** Outcomes that go out with the next claim. */
+  #held: (() => void)[] = [];
 
   /** Sends nothing before `run`. */
   constructor(options: ClaimLoopOptions) {
     this.#options = options;
     this.#log = safeLog(options.log);
+    this.#bell = new SleepAtBell({ ...options, log: this.#log });
     this.#refusals = new Refusals(options);
     this.#suspects = new Suspects(options.random);
     this.#giving = { store: options.store, listener: options.listener, log: this.#log };
@@ -102,17 +114,24 @@ export class ClaimLoop {
    * wait as well. Never rejects.
    */
   async run(stop: AbortSignal, closed: AbortSignal): Promise<void> {
+    this.#signals = { stop, closed };
     let hungry = true;
-    while (!stop.aborted) {
-      if (hungry) await this.#untilFree(stop);
-      else await this.#untilRung(stop);
-      if (!stop.aborted) hungry = await this.#claim(stop, closed);
+    while (!stop.aborted || this.#flight !== null) {
+      if (this.#flight === null) {
+        if (hungry) await this.#untilFree(stop);
+        else await this.#bell.wait(this.#nextIn, stop);
+        if (!stop.aborted && this.#flight === null) this.#send(this.#most(this.#options.slots.free));
+      }
+      if (this.#flight !== null) hungry = await this.#land(this.#flight, stop);
+      else if (!stop.aborted) hungry = false; // All names are set aside.
     }
+    this.#sendHeld();
   }
 
-  /** What an outcome waits for: the end of the turn, when the loop is about to claim; nothing otherwise. */
-  hold(): Promise<void> | undefined {
-    return this.#claimsSoon ? this.#endOfTurn() : undefined;
+  /** Sends an outcome at the end of the turn, and answers true, when the loop is about to claim then. */
+  hold(send: () => void): boolean {
+    if (this.#claimsSoon) this.#held.push(send);
+    return this.#claimsSoon;
   }
 
   /** Calls back once, when a claim begun at `since` (monotonic milliseconds) or later was answered; returns what ends that. */
@@ -124,70 +143,45 @@ export class ClaimLoop {
 
   /** Releases the bell's connection. */
   close(): void {
-    this.#bell?.close();
+    this.#bell.close();
   }
 
   #endOfTurn(): Promise<void> {
-    this.#turn ??= new Promise((resolve) => {
-      this.#options.clock.nextTurn(() => {
-        this.#turn = undefined;
-        resolve();
-      });
-    });
-    return this.#turn;
+    return new Promise((resolve) => this.#options.clock.nextTurn(resolve));
   }
 
+  /** Waits for a free slot; at the end of that turn all outcomes go out, and with them the claim. */
   async #untilFree(stop: AbortSignal): Promise<void> {
     const { slots } = this.#options;
     this.#claimsSoon = true;
     if (slots.free === 0) await untilAborted(slots.freed(), stop);
     if (!stop.aborted) await this.#endOfTurn();
+    this.#sendHeld();
+  }
+
+  #sendHeld(): void {
     this.#claimsSoon = false;
+    const held = this.#held;
+    this.#held = [];
+    for (const send of held) send();
   }
 
-  async #untilRung(stop: AbortSignal): Promise<void> {
-    const { rota, interval, clock, listener } = this.#options;
-    const aside = rota.asideUntil - clock.monotonic();
-    const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, this.#nextIn, aside)));
-    if (rota.active.length === 0) return sleep(clock, wait, stop);
-    const from = clock.monotonic();
-    try {
-      this.#bell ??= await this.#openBell(stop);
-      if (this.#bell === null) return;
-      // Its own bell is rung by who wants to know whether this listener consumes (`health.ts`).
-      const name = await untilAborted(this.#bell.wait([...rota.active, listener], wait), stop);
-      if (name && name !== listener) rota.want(name);
-      if (stop.aborted) await this.#bell.cancel();
-      else if (!name && clock.monotonic() - from < wait / 2 - TICK) throw new Error(NO_WAIT);
-      this.#bellFailures = 0;
-    } catch (error) {
-      await this.#bellFailed(error, stop);
-    }
+  /** How many tasks to ask for: so many at most that the other half of the workers is busy while Redis looks. */
+  #most(free: number): number {
+    return Math.min(free, Math.max(WHOLE_MAX, Math.ceil(this.#options.slots.workers / 2)));
   }
 
-  async #openBell(stop: AbortSignal): Promise<Bell | null> {
-    const opening = this.#options.store.openBell();
-    const bell = await untilAborted(opening, stop);
-    if (bell !== undefined) return bell;
-    opening.then((late) => late.close(), () => {});
-    return null;
-  }
-
-  async #bellFailed(error: unknown, stop: AbortSignal): Promise<void> {
-    const { clock, random } = this.#options;
-    this.#bellFailures += 1;
-    if (stop.aborted) return;
-    if (this.#bellFailures === 1) this.#log({ level: "warn", message: "Cannot wait at the bell: trying again", error });
-    await sleep(clock, pauseAfter(this.#bellFailures, random), stop);
-  }
-
-  /** Claims for the slots that are free; answers whether there may be more work. */
-  async #claim(stop: AbortSignal, closed: AbortSignal): Promise<boolean> {
-    const { slots, rota, start } = this.#options;
-    const free = slots.free;
+  /** Sends a claim, unless all names are set aside. */
+  #send(free: number): void {
     const request = this.#request(free);
-    if (request === null) return false;
-    const claimed = await this.#answered(request, stop, closed);
+    const { stop, closed } = this.#signals!;
+    this.#flight = request && { request, answered: this.#answered(request, stop, closed) };
+  }
+
+  /** Waits for a claim and starts what it brings; answers whether there may be more work. */
+  async #land({ request, answered }: Flight, stop: AbortSignal): Promise<boolean> {
+    const claimed = await answered;
+    this.#flight = null;
     if (claimed === null) return false;
     if (claimed instanceof Refusal) {
       await this.#refusals.refused(request, claimed.error, stop);
@@ -197,19 +191,30 @@ export class ClaimLoop {
     const { tasks, more, nextIn, aside } = claimed.answer;
     for (const id of aside) this.#tellAside(id);
     this.#nextIn = nextIn ?? Infinity;
-    const mine = await this.#confirmed(claimed);
+    for (const name of more) this.#options.rota.want(name);
+    const isFull = tasks.length >= request.free;
+    if (isFull) { for (const { name } of tasks) this.#options.rota.want(name); }
+    // A repeated claim may have been answered by its replay, which knows only what it gave us before.
+    const hungry = isFull || wasAlone || more.length > 0 || claimed.from > claimed.claimedAt;
+    const { tasks: mine, from } = await this.#confirmed(claimed);
+    const { now, later } = stop.aborted ? { now: mine, later: [] } : this.#suspects.split(mine);
+    if (later.length > 0) await giveBack(later, this.#giving, this.#suspects.delay);
+    if (hungry && !stop.aborted) await this.#sendAhead(now.length);
     if (stop.aborted) {
-      await giveBack(mine.tasks, this.#giving);
+      await giveBack(now, this.#giving);
       return false;
     }
-    const { now, later } = this.#suspects.split(mine.tasks);
-    if (later.length > 0) await giveBack(later, this.#giving, this.#suspects.delay);
-    for (const record of now) this.#suspects.started(record, start(record, mine.from, claimed.claimedAt));
-    for (const name of more) rota.want(name);
-    // A repeated claim may have been answered by its replay, which knows only what it gave us before.
-    if (tasks.length < free) return wasAlone || more.length > 0 || claimed.from > claimed.claimedAt;
-    for (const { name } of tasks) rota.want(name);
-    return true;
+    this.#claimsSoon = hungry && this.#flight === null;
+    for (const record of now) this.#suspects.started(record, this.#options.start(record, from, claimed.claimedAt));
+    return hungry;
+  }
+
+  /** Claims for the slots that are free still beside so many tasks; the write leaves before these tasks keep us busy. */
+  async #sendAhead(busy: number): Promise<void> {
+    const free = this.#options.slots.free - busy;
+    if (free <= 0 || busy === 0) return;
+    this.#send(this.#most(free));
+    await this.#endOfTurn();
   }
 
   /** The next claim; null when all names are set aside. */

@@ -16,6 +16,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { ConnectionLostError, LeaseLostError, TaskCancelledError } from "./errors.ts";
+import type { Stopper } from "./stopper.ts";
 import type { OwnerAnswer, Ownership, RenewRequest, Store } from "./store/store.ts";
 
 /** What {@linkcode Leases} needs. */
@@ -34,7 +35,7 @@ export interface LeasesOptions {
 
 interface Entry {
   readonly ownership: Ownership;
-  readonly controller: AbortController;
+  readonly stopper: Stopper;
   /** Monotonic, and epoch, milliseconds of the last call that is known to have set the lease. */
   from: number;
   fromWall: number;
@@ -45,7 +46,8 @@ interface Entry {
 /** All leases of one owner. */
 export class Leases {
   readonly #options: LeasesOptions;
-  readonly #entries = new Map<string, Entry>();
+  /** By the very object that `add` was given: one ownership is one attempt. */
+  readonly #entries = new Map<Ownership, Entry>();
   readonly #period: number;
   #renewing: Promise<void> | null = null;
   #renewedAt = -Infinity;
@@ -71,10 +73,10 @@ export class Leases {
   }
 
   /** Keeps the lease of a task; `from` is monotonic milliseconds before the call that gave it was sent. */
-  add(ownership: Ownership, controller: AbortController, from: number): void {
+  add(ownership: Ownership, stopper: Stopper, from: number): void {
     const { clock, lease } = this.#options;
     const fromWall = clock.now() - (clock.monotonic() - from);
-    this.#entries.set(keyOf(ownership), { ownership, controller, from, fromWall, until: from + lease });
+    this.#entries.set(ownership, { ownership, stopper, from, fromWall, until: from + lease });
     const renewAt = from + this.#period;
     if (renewAt >= this.#renewAt) return;
     this.#renewAt = renewAt;
@@ -83,7 +85,7 @@ export class Leases {
 
   /** Keeps it no longer. */
   remove(ownership: Ownership): void {
-    this.#entries.delete(keyOf(ownership));
+    this.#entries.delete(ownership);
     if (this.#entries.size === 0) this.#disarm();
   }
 
@@ -108,7 +110,7 @@ export class Leases {
    */
   fresh(ownership: Ownership): Promise<void> | undefined {
     const { clock, lease } = this.#options;
-    const entry = this.#entries.get(keyOf(ownership));
+    const entry = this.#entries.get(ownership);
     if (entry === undefined) return undefined;
     const age = Math.max(clock.monotonic() - entry.from, clock.now() - entry.fromWall);
     return age > (lease * 2) / 3 ? this.renewNow() : undefined;
@@ -162,7 +164,7 @@ export class Leases {
     entry.fromWall = sentWall;
     entry.until = Math.max(entry.until, sentAt + this.#options.lease);
     if (!answer.cancelAsked) return;
-    entry.controller.abort(new TaskCancelledError(`Cannot finish task ${entry.ownership.id}: it was cancelled`));
+    entry.stopper.abort(new TaskCancelledError(`Cannot finish task ${entry.ownership.id}: it was cancelled`));
   }
 
   #lose(entry: Entry, verdict: "kept" | "lost" | "gone" | "over"): void {
@@ -173,7 +175,7 @@ export class Leases {
       gone: "its record is gone",
       over: "its lease ran out before it could be renewed",
     }[verdict];
-    entry.controller.abort(new LeaseLostError(`Cannot finish task ${entry.ownership.id}: ${reason}`));
+    entry.stopper.abort(new LeaseLostError(`Cannot finish task ${entry.ownership.id}: ${reason}`));
   }
 
   #tick(): void {
@@ -206,9 +208,4 @@ export class Leases {
     this.#cancelTimer = null;
     this.#renewAt = Infinity;
   }
-}
-
-/** One ownership: the fences of one id differ, and so do the ids of one fence. */
-function keyOf(ownership: Ownership): string {
-  return `${ownership.fence} ${ownership.id}`;
 }

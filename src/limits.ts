@@ -4,8 +4,10 @@
  *
  * @module
  */
+import { type Alarm, alarmsOf } from "./alarms.ts";
 import type { Clock } from "./clock.ts";
 import { TaskTimeoutError } from "./errors.ts";
+import { Stopper } from "./stopper.ts";
 
 /** The handler that a call was made in, as `scope.ts` knows it. */
 export interface Outer {
@@ -26,9 +28,6 @@ export interface Limits {
   readonly isOuterDeadline?: boolean;
 }
 
-/** The longest timer that is exact on every runtime. */
-const TIMER_MAX = 2_000_000_000;
-
 /**
  * Does the work within limits. When one is reached, `gone` aborts first (so that the work lets go of what it holds)
  * and the call rejects at once: with `TaskTimeoutError`, or with the reason of the caller's signal or outer attempt.
@@ -36,17 +35,18 @@ const TIMER_MAX = 2_000_000_000;
 export function within<Result>(
   limits: Limits,
   clock: Clock,
-  work: (gone: AbortSignal) => Promise<Result>,
+  work: (gone: Stopper) => Promise<Result>,
 ): Promise<Result> {
   const { deadline, signal, outer } = limits;
-  const gone = new AbortController();
-  const timeout = Math.max(0, Math.round(deadline - clock.monotonic()));
+  const gone = new Stopper();
+  const from = clock.monotonic();
   return new Promise<Result>((resolve, reject) => {
-    const cancels: (() => void)[] = [];
-    let cancelTimer = () => {};
+    const alarms = alarmsOf(clock);
+    let alarm: Alarm | null = null;
+    let cancels: (() => void)[] | null = null;
     const end = () => {
-      cancelTimer();
-      for (const cancel of cancels) cancel();
+      if (alarm !== null) alarms.cancel(alarm);
+      if (cancels !== null) { for (const cancel of cancels) cancel(); }
     };
     // The work may never settle: what a call holds of a signal that others share goes with the call.
     const leave = (reason: unknown) => {
@@ -54,17 +54,20 @@ export function within<Result>(
       gone.abort(reason);
       reject(reason);
     };
-    const watch = () => {
-      const left = deadline - clock.monotonic();
-      if (left <= 0) leave(timeoutError(limits, timeout));
-      else cancelTimer = clock.after(Math.min(left, TIMER_MAX), watch);
-    };
+    const late = () => leave(timeoutError(limits, Math.max(0, Math.round(deadline - from))));
     if (signal?.aborted) return leave(signal.reason);
-    if (signal) cancels.push(onAbort(signal, () => leave(signal.reason)));
-    if (outer) cancels.push(outer.onAbort(leave));
-    if (!gone.signal.aborted) watch();
-    if (gone.signal.aborted) return end();
-    work(gone.signal).then(resolve, reject).finally(end);
+    if (signal) cancels = [onAbort(signal, () => leave(signal.reason))];
+    if (outer) (cancels ??= []).push(outer.onAbort(leave));
+    if (!gone.aborted && deadline <= from) late();
+    if (gone.aborted) return end();
+    alarm = alarms.set(deadline, late);
+    work(gone).then((result) => {
+      end();
+      resolve(result);
+    }, (error) => {
+      end();
+      reject(error);
+    });
   });
 }
 

@@ -14,7 +14,7 @@
  *
  * @module
  */
-import { startAttempt } from "./attempt.ts";
+import { Attempt } from "./attempt.ts";
 import type { AttemptContext } from "./attempt_context.ts";
 import { ClaimLoop } from "./claim_loop.ts";
 import { ListenerStoppedError } from "./errors.ts";
@@ -108,7 +108,7 @@ export class Listener {
       leases: this.#leases,
       unreadable: new Unreadable({ log: this.#log, interval, random }),
       retries: new Retries({ backoff: context.backoff, clock, random, log: this.#log }),
-      hold: () => this.#loop.hold(),
+      hold: (send) => this.#loop.hold(send),
       closed: this.#closed.signal,
     };
   }
@@ -150,9 +150,9 @@ export class Listener {
     const { grace, clock, hurry = new AbortController().signal } = this.#context;
     await settledWithin(untilAborted(Promise.all([loop, this.#slots.idle()]), hurry), grace, clock);
     const left = this.#slots.running;
-    for (const { controller, ownership } of left) {
+    for (const { stopper, ownership } of left) {
       const reason = `Cannot finish task ${ownership.id} here: the listener stops`;
-      controller.abort(new ListenerStoppedError(reason));
+      stopper.abort(new ListenerStoppedError(reason));
     }
     await settledWithin(this.#finish(loop, left.map((attempt) => attempt.ownership)), STOP_BOUND, clock);
   }
@@ -162,7 +162,7 @@ export class Listener {
     const { store, events } = this.#context;
     const release = async () => tellReleased(events, left, await store.release(left));
     const releasing = left.length > 0 ? release() : Promise.resolve();
-    const results = await Promise.allSettled([releasing, loop, this.#slots.written()]);
+    const results = await Promise.allSettled([releasing, loop, this.#slots.allWritten()]);
     results.push(...await Promise.allSettled([store.leave(this.id, this.#rota.names)]));
     for (const result of results) {
       if (result.status === "fulfilled") continue;
@@ -170,10 +170,11 @@ export class Listener {
     }
   }
 
-  #start(record: TaskRecord, from: number, claimedAt: number): Promise<unknown> {
-    const attempt = startAttempt(record, this.#attempts, from, claimedAt);
+  #start(record: TaskRecord, from: number, claimedAt: number): Attempt {
+    const attempt = new Attempt(record, this.#attempts, this.#slots);
     this.#slots.hold(attempt);
-    return attempt.settled;
+    attempt.start({ from, claimedAt });
+    return attempt;
   }
 
   /** Presence lasts three intervals and is refreshed once in each, with whatever call comes first. */

@@ -11,6 +11,7 @@
 import type { Clock } from "./clock.ts";
 import { LeaseLostError, TaskCancelledError } from "./errors.ts";
 import { encodeOutcome, type FailedAttempt, type Progress } from "./outcome.ts";
+import type { Stopper } from "./stopper.ts";
 import type { OwnerAnswer, Ownership, Store } from "./store/store.ts";
 
 /** Milliseconds between two writes. */
@@ -20,7 +21,7 @@ const PAUSE = 100;
 export interface ProgressWriterOptions {
   readonly ownership: Ownership;
   /** Aborted when the store says that the task is lost or cancelled. */
-  readonly controller: AbortController;
+  readonly stopper: Stopper;
   readonly context: { readonly store: Store; readonly clock: Clock };
   /** What an earlier attempt reported last. */
   readonly last: Progress | null;
@@ -52,8 +53,8 @@ export class ProgressWriter {
 
   /** Takes a report; after the end it is dropped. Throws the reason of an abort, which is how a handler learns to stop. */
   report(progress: Progress): Promise<void> {
-    const { signal } = this.#options.controller;
-    if (signal.aborted) return Promise.reject(signal.reason);
+    const { stopper } = this.#options;
+    if (stopper.aborted) return Promise.reject(stopper.reason);
     if (this.#ended) return Promise.resolve();
     this.#last = progress;
     this.#unsent = true;
@@ -63,13 +64,13 @@ export class ProgressWriter {
 
   /** Writes now, with `body` as the result so far, and waits for it. Throws `LeaseLostError` when the task is not ours any more. */
   async save(body: string): Promise<void> {
-    const { controller, ownership } = this.#options;
-    controller.signal.throwIfAborted();
+    const { stopper, ownership } = this.#options;
+    stopper.throwIfAborted();
     if (this.#ended) throw new LeaseLostError(`Cannot save task ${ownership.id}: its attempt has ended`);
     this.#body = body;
     this.#unsent = false;
     this.#learn(await this.#write());
-    controller.signal.throwIfAborted();
+    stopper.throwIfAborted();
   }
 
   /** Writes no more: what is left travels with the outcome. */
@@ -110,10 +111,10 @@ export class ProgressWriter {
   }
 
   #learn(answer: OwnerAnswer): void {
-    const { controller, ownership } = this.#options;
+    const { stopper, ownership } = this.#options;
     if (this.#ended) return;
     const stop = `Cannot finish task ${ownership.id}`;
-    if (answer.verdict !== "accepted") controller.abort(new LeaseLostError(`${stop}: its lease is lost`));
-    else if (answer.cancelAsked) controller.abort(new TaskCancelledError(`${stop}: it was cancelled`));
+    if (answer.verdict !== "accepted") stopper.abort(new LeaseLostError(`${stop}: its lease is lost`));
+    else if (answer.cancelAsked) stopper.abort(new TaskCancelledError(`${stop}: it was cancelled`));
   }
 }

@@ -15,13 +15,13 @@
  */
 import { ConnectionLostError, QueueFullError, TaskCancelledError, TaskConflictError } from "./errors.ts";
 import type { Inbox } from "./inbox.ts";
-import { whenAborted } from "./limits.ts";
 import { andThen, isLater } from "./now_or_later.ts";
 import type { RemoteMode } from "./policy.ts";
 import { isForbidden } from "./port/forbidden.ts";
 import type { TaskRecord } from "./record.ts";
 import { RunError } from "./run_error.ts";
 import { type Runner, valueOf } from "./runner.ts";
+import type { Stopper } from "./stopper.ts";
 import type { EnqueueAnswer } from "./store/store.ts";
 import { answerOf, type ClientContext, encodeParams, requestOf, type Submission } from "./submission.ts";
 import { TakeBack, type TakenBack } from "./take_back.ts";
@@ -39,7 +39,7 @@ export interface AskMode extends RemoteMode {
 interface Ask {
   readonly submission: Submission;
   readonly mode: AskMode;
-  readonly gone: AbortSignal;
+  readonly gone: Stopper;
   readonly waiter: Waiter;
   /** Enqueues it with what is left of its time, under a nonce. */
   send(nonce: string): Promise<EnqueueAnswer>;
@@ -59,14 +59,14 @@ export class Remote {
   }
 
   /** Does one task through the queue: its result. Rejects with a `RunError`. */
-  async ask(submission: Submission, mode: AskMode, gone: AbortSignal): Promise<unknown> {
+  async ask(submission: Submission, mode: AskMode, gone: Stopper): Promise<unknown> {
     const { store, client: owner, settings } = this.#context;
     const encoded = encodeParams(submission, settings);
     const params = isLater(encoded) ? await encoded : encoded;
     gone.throwIfAborted();
     const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
     const waiter = this.#inbox.expect(submission.id);
-    whenAborted(gone, () => waiter.close());
+    gone.onAbort(() => waiter.close());
     const send = (nonce: string) =>
       store.enqueue(requestOf({ ...submission, nonce }, settings.clock, { kind: "asked", params, ...own }));
     try {
@@ -86,7 +86,7 @@ export class Remote {
     ask.mode.onRun(runOf(answer) ?? submission.nonce);
     this.#tell(submission, answer);
     if (answer.verdict === "accepted" || answer.verdict === "owned") {
-      whenAborted(gone, () => this.#cancelAs(submission));
+      gone.onAbort(() => this.#cancelAs(submission));
     }
     switch (answer.verdict) {
       case "owned":
@@ -105,7 +105,7 @@ export class Remote {
   async #wait(ask: Ask, nonce: string): Promise<unknown> {
     const { submission: { id, name }, mode: { takeBack: when, startWithin }, gone, waiter } = ask;
     const back = new TakeBack(this.#context, { id, name, nonce }, { when, startWithin });
-    whenAborted(gone, () => back.stop());
+    gone.onAbort(() => back.stop());
     let own: (taken: TakenBack) => void = () => {};
     const owned = new Promise<TakenBack>((resolve) => own = resolve);
     const ended = waiter.ended({

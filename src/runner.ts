@@ -18,11 +18,11 @@ import { ListenerStoppedError, TaskCancelledError, TaskTimeoutError } from "./er
 import { endingDetails, tellReleased } from "./events.ts";
 import { execute, type Execution } from "./executor.ts";
 import { Leases } from "./leases.ts";
-import { whenAborted } from "./limits.ts";
 import { LocalRecord } from "./local_record.ts";
 import type { TaskRecord } from "./record.ts";
 import { Retries } from "./retries.ts";
 import { RunError } from "./run_error.ts";
+import { Stopper } from "./stopper.ts";
 import type { OwnerAnswer, Ownership } from "./store/store.ts";
 import type { ClientContext, Submission } from "./submission.ts";
 import { handlerFor, RedisTask, type TaskFn } from "./task.ts";
@@ -53,7 +53,7 @@ export class Runner {
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
   /** What runs in no queue. */
-  readonly #here = new Map<AbortController, { readonly id: string; readonly ended: Promise<Execution> }>();
+  readonly #here = new Map<Stopper, { readonly id: string; readonly ended: Promise<Execution> }>();
   readonly #closed = new AbortController();
   #isClosed = false;
 
@@ -82,8 +82,8 @@ export class Runner {
   /** Cancels what runs under an id in no queue: how each of these runs ended. */
   cancelHere(id: string): Promise<Execution[]> {
     const runs = [...this.#here].filter(([, run]) => run.id === id);
-    for (const [controller] of runs) {
-      controller.abort(new TaskCancelledError(`Cannot finish task ${id}: it was cancelled`));
+    for (const [stopper] of runs) {
+      stopper.abort(new TaskCancelledError(`Cannot finish task ${id}: it was cancelled`));
     }
     return Promise.all(runs.map(([, { ended }]) => ended));
   }
@@ -113,30 +113,30 @@ export class Runner {
   }
 
   /** Runs a task here, in no queue. Rejects with a `RunError`. */
-  async here(submission: Submission, keep: "every end" | "success", gone: AbortSignal): Promise<unknown> {
+  async here(submission: Submission, keep: "every end" | "success", gone: Stopper): Promise<unknown> {
     const taskFn = this.handlerOf(submission.name);
     if (taskFn === undefined) throw new RunError("final", missingHandler(submission));
     if (this.#isClosed) throw new RunError("final", closedError(submission));
-    const controller = new AbortController();
+    const stopper = new Stopper();
     const { clock, attemptTimeout, events } = this.#context.settings;
     let end: (execution: Execution) => void = () => {};
-    this.#here.set(controller, { id: submission.id, ended: new Promise((resolve) => end = resolve) });
-    whenAborted(gone, () => controller.abort(reasonOf(submission, gone, clock)));
+    this.#here.set(stopper, { id: submission.id, ended: new Promise((resolve) => end = resolve) });
+    gone.onAbort(() => stopper.abort(reasonOf(submission, gone, clock)));
     events?.tell("started", submission, { attempt: 1 });
     const record = new LocalRecord(submission, this.#context);
-    const task = this.#localTask(submission, controller.signal, keep === "every end" ? record : null);
+    const task = this.#localTask(submission, stopper, keep === "every end" ? record : null);
     const from = clock.monotonic();
     const deadline = submission.deadline - from;
     const execution = await execute({
       task,
       taskFn,
-      controller,
+      stopper,
       clock,
       ...(deadline < Infinity ? { deadline } : {}),
       ...(attemptTimeout === undefined ? {} : { attemptTimeout }),
     });
     end(execution);
-    this.#here.delete(controller);
+    this.#here.delete(stopper);
     if (execution.state !== "abandoned") {
       events?.tell(execution.state, submission, endingDetails(execution, 1, clock.monotonic() - from));
     }
@@ -154,7 +154,7 @@ export class Runner {
     const owned = [...this.#owned.values()];
     const running = owned.filter(({ isRunning }) => isRunning).map(({ attempt }) => attempt);
     this.#isClosed = true;
-    for (const { controller, ownership } of running) controller.abort(closedError(ownership));
+    for (const { stopper, ownership } of running) stopper.abort(closedError(ownership));
     const written = Promise.all(owned.map(({ attempt }) => attempt.written));
     const last = Promise.all([this.#giveBack(running.map(({ ownership }) => ownership)), written]);
     await settledWithin(last, CLOSE_BOUND, this.#context.settings.clock);
@@ -180,7 +180,7 @@ export class Runner {
     return counted(execution, answer, attempt.ownership.id);
   }
 
-  #localTask(submission: Submission, signal: AbortSignal, record: LocalRecord | null): RedisTask {
+  #localTask(submission: Submission, stopper: Stopper, record: LocalRecord | null): RedisTask {
     const { id, name, params, deadline } = submission;
     const { clock } = this.#context.settings;
     const task: RedisTask = new RedisTask({
@@ -190,7 +190,10 @@ export class Runner {
       expiry: clock.now() + deadline - clock.monotonic(),
       state: "running",
       attempt: 1,
-      signal,
+    }, {
+      get signal() {
+        return stopper.signal;
+      },
       now: clock.now,
       report: () => Promise.resolve(record?.write(task)),
       save: () => Promise.resolve(record?.write(task)),
@@ -261,7 +264,7 @@ function ended(task: RedisTask, execution: Execution): RedisTask {
 }
 
 /** Why the handler is to stop, in the words that decide the state of the task. */
-function reasonOf(submission: Submission, gone: AbortSignal, clock: Clock): Error {
+function reasonOf(submission: Submission, gone: Stopper, clock: Clock): Error {
   if (gone.reason instanceof TaskTimeoutError && clock.monotonic() >= submission.deadline) return gone.reason;
   return new TaskCancelledError(`Cannot finish task ${submission.id}: its caller has gone`, { cause: gone.reason });
 }

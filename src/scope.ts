@@ -12,10 +12,17 @@
  * @module
  */
 import type { Clock } from "./clock.ts";
-import { onAbort } from "./limits.ts";
 import { AsyncLocalStorage } from "./runtime/mod.ts";
+import type { Stopper } from "./stopper.ts";
 
 const storage = new AsyncLocalStorage<Scope>();
+
+/** What limits a {@linkcode Scope}. */
+export interface ScopeLimits {
+  readonly clock: Clock;
+  readonly end: number;
+  readonly stopper: Stopper;
+}
 
 /** The limits of one running attempt. */
 export class Scope {
@@ -23,16 +30,15 @@ export class Scope {
   readonly id: string;
   readonly #clock: Clock;
   readonly #end: number;
-  readonly #signal: AbortSignal;
+  readonly #stopper: Stopper;
   #isOver = false;
 
-  /** Begins now; `left` is in milliseconds, `Infinity` = no limit. `signal` aborts when the attempt is to stop. */
-  constructor(id: string, limits: { readonly clock: Clock; readonly left: number; readonly signal: AbortSignal }) {
-    const { clock, left, signal } = limits;
+  /** Until `end`, monotonic milliseconds, `Infinity` = no limit. `stopper` says when the attempt is to stop. */
+  constructor(id: string, { clock, end, stopper }: ScopeLimits) {
     this.id = id;
     this.#clock = clock;
-    this.#end = clock.monotonic() + left;
-    this.#signal = signal;
+    this.#end = end;
+    this.#stopper = stopper;
   }
 
   /** Milliseconds that are left; below 0 when there are none. */
@@ -42,9 +48,11 @@ export class Scope {
 
   /** Calls back when the attempt is aborted, now if it has been; returns what ends that. */
   onAbort(callback: (reason: unknown) => void): () => void {
-    return onAbort(this.#signal, () => {
-      if (!this.#isOver) callback(this.#signal.reason);
-    });
+    const own = () => {
+      if (!this.#isOver) callback(this.#stopper.reason);
+    };
+    this.#stopper.onAbort(own);
+    return () => this.#stopper.forget(own);
   }
 
   /** Runs a handler inside. */

@@ -6,23 +6,24 @@
  *
  * @module
  */
-import type { Attempt } from "./attempt.ts";
+import type { Attempt, AttemptWatcher } from "./attempt.ts";
 
 /** A fixed number of slots. */
-export class Slots {
-  readonly #workers: number;
+export class Slots implements AttemptWatcher {
+  /** How many there are. */
+  readonly workers: number;
   readonly #running = new Set<Attempt>();
-  readonly #writing = new Set<Promise<unknown>>();
+  readonly #writing = new Set<Attempt>();
   #wakers: (() => void)[] = [];
 
   /** All are free at first. */
   constructor(workers: number) {
-    this.#workers = workers;
+    this.workers = workers;
   }
 
   /** How many tasks may be claimed now. */
   get free(): number {
-    return this.#workers - this.#running.size;
+    return this.workers - this.#running.size;
   }
 
   /** The attempts that hold a slot, in the order claimed. */
@@ -30,15 +31,21 @@ export class Slots {
     return [...this.#running];
   }
 
-  /** Gives a slot to an attempt until it has settled. */
+  /** Gives a slot to an attempt that has these slots as its watcher, before it starts. */
   hold(attempt: Attempt): void {
     this.#running.add(attempt);
-    this.#writing.add(attempt.written);
-    void attempt.settled.then(() => {
-      this.#running.delete(attempt);
-      this.#wake();
-    });
-    void attempt.written.then(() => this.#writing.delete(attempt.written));
+    this.#writing.add(attempt);
+  }
+
+  /** The attempt needs its slot no longer. */
+  settled(attempt: Attempt): void {
+    this.#running.delete(attempt);
+    this.#wake();
+  }
+
+  /** The attempt is over. */
+  written(attempt: Attempt): void {
+    this.#writing.delete(attempt);
   }
 
   /** Resolves when the next slot becomes free. */
@@ -52,11 +59,12 @@ export class Slots {
   }
 
   /** Resolves when the outcomes of all attempts so far are written, or given up. */
-  async written(): Promise<void> {
-    await Promise.all(this.#writing);
+  async allWritten(): Promise<void> {
+    await Promise.all([...this.#writing].map((attempt) => attempt.written));
   }
 
   #wake(): void {
+    if (this.#wakers.length === 0) return;
     const wakers = this.#wakers;
     this.#wakers = [];
     for (const wake of wakers) wake();

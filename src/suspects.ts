@@ -43,11 +43,11 @@ export class Suspects {
     return { now: tasks.filter((task) => !isLater(task)), later: tasks.filter(isLater) };
   }
 
-  /** A task has started; `settled` when its handler is done. */
-  started(task: TaskRecord, settled: Promise<unknown>): void {
+  /** A task has started; `attempt.settled` when its handler is done. */
+  started(task: TaskRecord, attempt: { readonly settled: Promise<unknown> }): void {
     if (!isSuspect(task)) return;
     this.#isRunning = true;
-    void settled.then(() => this.#isRunning = false);
+    void attempt.settled.then(() => this.#isRunning = false);
   }
 }
 

@@ -12,8 +12,20 @@ import { systemClock } from "./clock.ts";
 import { type TaskState, TaskTimeoutError } from "./errors.ts";
 import type { FailedAttempt, Progress } from "./outcome.ts";
 
+/** What a {@linkcode RedisTask} does through its maker. */
+export interface TaskHooks {
+  /** Aborts when the task is to stop. */
+  readonly signal?: AbortSignal;
+  /** Stores the task: called by `save`. */
+  readonly save?: (task: RedisTask) => Promise<void>;
+  /** Stores how far the task is: called by `update`. */
+  readonly report?: (progress: Progress) => Promise<void>;
+  /** The present, epoch milliseconds. */
+  readonly now?: () => number;
+}
+
 /** What a {@linkcode RedisTask} is made of; all but `id`, `name` and `params` may be left out. */
-export interface RedisTaskInit<Params = unknown, Result = unknown> {
+export interface RedisTaskInit<Params = unknown, Result = unknown> extends TaskHooks {
   /** Names the task among all tasks of its queue. */
   readonly id: string;
   /** Names the kind of work. */
@@ -42,14 +54,6 @@ export interface RedisTaskInit<Params = unknown, Result = unknown> {
   readonly totalProgress?: number | null;
   /** Epoch milliseconds of the last `update`. @default null */
   readonly updateProgressTime?: number | null;
-  /** Aborts when the task is to stop. */
-  readonly signal?: AbortSignal;
-  /** Stores the task: called by `save`. */
-  readonly save?: (task: RedisTask) => Promise<void>;
-  /** Stores how far the task is: called by `update`. */
-  readonly report?: (progress: Progress) => Promise<void>;
-  /** The present, epoch milliseconds. */
-  readonly now?: () => number;
 }
 
 /**
@@ -95,14 +99,14 @@ export class RedisTask<Params = unknown, Result = unknown> {
   totalProgress: number | null;
   /** Epoch milliseconds of the last {@linkcode RedisTask.update}; null before. */
   updateProgressTime: number | null;
-  /** Aborts when the task is to stop: its `reason` says why (expired, cancelled, lease lost, listener stopped). */
-  readonly signal: AbortSignal;
-  readonly #save: ((task: RedisTask) => Promise<void>) | undefined;
-  readonly #report: ((progress: Progress) => Promise<void>) | undefined;
-  readonly #now: () => number;
+  readonly #hooks: TaskHooks;
+  #signal: AbortSignal | undefined;
 
-  /** Makes a task; nothing is stored until `setTask`, `save`, `enqueue` or `query`. */
-  constructor(init: RedisTaskInit<Params, Result>) {
+  /**
+   * Makes a task; nothing is stored until `setTask`, `save`, `enqueue` or `query`. `hooks`: when they are not members of
+   * `init`, but of one object for the whole life of the task.
+   */
+  constructor(init: RedisTaskInit<Params, Result>, hooks: TaskHooks = init) {
     this.id = init.id;
     this.name = init.name;
     this.params = init.params;
@@ -117,10 +121,13 @@ export class RedisTask<Params = unknown, Result = unknown> {
     this.currentProgress = init.currentProgress ?? null;
     this.totalProgress = init.totalProgress ?? null;
     this.updateProgressTime = init.updateProgressTime ?? null;
-    this.signal = init.signal ?? new AbortController().signal;
-    this.#save = init.save;
-    this.#report = init.report;
-    this.#now = init.now ?? systemClock.now;
+    this.#hooks = hooks;
+  }
+
+  /** Aborts when the task is to stop: its `reason` says why (expired, cancelled, lease lost, listener stopped). */
+  get signal(): AbortSignal {
+    // Made when it is asked for: most handlers do without, and a signal is dear.
+    return this.#signal ??= this.#hooks.signal ?? new AbortController().signal;
   }
 
   /**
@@ -139,14 +146,14 @@ export class RedisTask<Params = unknown, Result = unknown> {
         `Cannot update task ${this.id}: progress must be two finite numbers, not ${current} and ${total}`,
       );
     }
-    const updatedAt = this.#now();
+    const updatedAt = this.#hooks.now?.() ?? systemClock.now();
     if (updatedAt > this.expiry) {
       throw new TaskTimeoutError(`Cannot update task ${this.id}: it expired ${updatedAt - this.expiry} ms ago`);
     }
     this.currentProgress = current;
     this.totalProgress = total;
     this.updateProgressTime = updatedAt;
-    await this.#report?.({ current, total, updatedAt });
+    await this.#hooks.report?.({ current, total, updatedAt });
   }
 
   /**
@@ -158,10 +165,10 @@ export class RedisTask<Params = unknown, Result = unknown> {
   }
 
   async #saveNow(): Promise<void> {
-    if (this.#save === undefined) {
+    if (this.#hooks.save === undefined) {
       throw new TypeError(`Cannot save task ${this.id}: it belongs to no queue; use queue.setTask(task)`);
     }
-    await this.#save(this);
+    await this.#hooks.save(this);
   }
 }
 

@@ -143,7 +143,7 @@ describe("startAttempt", () => {
     const gate = deferred<string>();
     const { attempt, record } = await start("hung", () => gate.promise, { timeout: 0, clock });
     await clock.advance(1_799_999);
-    assert.equal(attempt.controller.signal.aborted, false);
+    assert.equal(attempt.stopper.aborted, false);
     await clock.advance(1);
     assert.equal((await within(attempt.settled, "the limit")).state, "failed");
     assert.equal((await attempt.written)?.verdict, "accepted");
@@ -165,7 +165,7 @@ describe("startAttempt", () => {
       const clock = new FakeClock();
       const { attempt } = await start(id, () => never(), { timeout: day, clock, ...limits });
       await clock.advance(before);
-      assert.equal(attempt.controller.signal.aborted, false, id);
+      assert.equal(attempt.stopper.aborted, false, id);
       await clock.advance(10_000 + systemClock.monotonic()); // The claim was stamped by that clock.
       assert.equal((await within(attempt.settled, id)).state, state);
       await attempt.written;
@@ -174,7 +174,7 @@ describe("startAttempt", () => {
 
   it("writes nothing when it is abandoned", async () => {
     const { attempt } = await start("abandon", () => never());
-    attempt.controller.abort(new ListenerStoppedError("stop"));
+    attempt.stopper.abort(new ListenerStoppedError("stop"));
     assert.equal((await attempt.settled).state, "abandoned");
     assert.equal(await attempt.written, null);
     assert.equal((await store.read("abandon"))?.state, "running");

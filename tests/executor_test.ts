@@ -8,23 +8,24 @@ import {
   TaskTimeoutError,
 } from "../src/errors.ts";
 import { execute, type ExecuteRequest, type Execution } from "../src/executor.ts";
+import { Stopper } from "../src/stopper.ts";
 import { RedisTask, type TaskFn } from "../src/task.ts";
 import { FakeClock } from "./support/fake_clock.ts";
 import { deferred, never } from "./support/listening.ts";
 
 function start(taskFn: TaskFn, change: Partial<ExecuteRequest> = {}) {
   const clock = new FakeClock();
-  const controller = new AbortController();
+  const stopper = new Stopper();
   const expiry = clock.now() + (change.deadline ?? Infinity);
   const task = new RedisTask({
     id: "a",
     name: "work",
     params: {},
-    signal: controller.signal,
+    signal: stopper.signal,
     expiry,
     now: () => clock.now(),
   });
-  return { clock, controller, task, execution: execute({ task, taskFn, controller, clock, ...change }) };
+  return { clock, stopper, task, execution: execute({ task, taskFn, stopper, clock, ...change }) };
 }
 
 function errorOf(execution: Execution): Error {
@@ -66,8 +67,8 @@ describe("execute", () => {
       ["text", "failed"],
     ] as const;
     for (const [reason, state] of cases) {
-      const { controller, execution } = start(() => never());
-      controller.abort(reason);
+      const { stopper, execution } = start(() => never());
+      stopper.abort(reason);
       assert.equal((await execution).state, state);
     }
   });
@@ -95,19 +96,19 @@ describe("execute", () => {
     let calls = 0;
     const late = start(() => void (calls += 1), { deadline: 0 });
     assert.equal((await late.execution).state, "expired");
-    const controller = new AbortController();
-    controller.abort(new TaskCancelledError("r"));
-    assert.equal((await start(() => void (calls += 1), { controller }).execution).state, "cancelled");
+    const stopper = new Stopper();
+    stopper.abort(new TaskCancelledError("r"));
+    assert.equal((await start(() => void (calls += 1), { stopper }).execution).state, "cancelled");
     assert.equal(calls, 0);
   });
 
   it("F9: ignores a handler that settles after its end", async () => {
     const gate = deferred();
-    const { controller, execution } = start(async () => {
+    const { stopper, execution } = start(async () => {
       await gate.promise;
       throw new Error("too late");
     });
-    controller.abort(new TaskCancelledError("r"));
+    stopper.abort(new TaskCancelledError("r"));
     assert.equal((await execution).state, "cancelled");
     gate.resolve();
     await new Promise((resolve) => setTimeout(resolve)); // an unhandled rejection would end this process
@@ -117,11 +118,11 @@ describe("execute", () => {
     const foreign = await start(() => Promise.reject(new TaskTimeoutError("another task")), { deadline: 1_000 })
       .execution;
     assert.equal(foreign.state, "failed");
-    const late = new AbortController();
+    const late = new Stopper();
     const clock = new FakeClock();
     const task = new RedisTask({ id: "a", name: "work", params: {}, expiry: clock.now() - 1, now: () => clock.now() });
     const taskFn: TaskFn = (task) => task.update(1, 2);
-    const own = await execute({ task, taskFn, controller: late, clock });
+    const own = await execute({ task, taskFn, stopper: late, clock });
     assert.equal(own.state, "expired");
   });
 
@@ -132,7 +133,7 @@ describe("execute", () => {
     const days = 86_400_000;
     const long = start(() => never(), { deadline: 40 * days });
     await long.clock.advance(40 * days - 1);
-    assert.equal(long.controller.signal.aborted, false);
+    assert.equal(long.stopper.aborted, false);
     await long.clock.advance(1);
     assert.equal((await long.execution).state, "expired");
   });

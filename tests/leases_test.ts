@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import { ConnectionLostError, LeaseLostError, TaskCancelledError } from "../src/errors.ts";
 import { Leases, type LeasesOptions } from "../src/leases.ts";
 import { RedisReplyError } from "../src/port/redis.ts";
+import { Stopper } from "../src/stopper.ts";
 import type { OwnerAnswer, RenewRequest, Store } from "../src/store/store.ts";
 import { FakeClock } from "./support/fake_clock.ts";
 import { never } from "./support/listening.ts";
@@ -41,9 +42,9 @@ function setUp(change: Partial<LeasesOptions> = {}) {
   const leases = new Leases({ store, owner: "owner0000000", lease: 30_000, clock, ...change });
   const add = (id: string) => {
     const ownership = { id, name: "work", owner: "owner0000000", fence: "0000000000000001" };
-    const controller = new AbortController();
-    leases.add(ownership, controller, clock.monotonic());
-    return { ownership, signal: controller.signal };
+    const stopper = new Stopper();
+    leases.add(ownership, stopper, clock.monotonic());
+    return { ownership, signal: stopper.signal };
   };
   return { clock, calls, server, leases, add };
 }
@@ -175,10 +176,10 @@ describe("Leases", () => {
     const store = { renew } as unknown as Store;
     const presence = () => ({ names: ["work"], duration: 15_000 });
     const leases = new Leases({ store, owner: "owner0000000", lease: 30_000, clock, presence });
-    const controller = new AbortController();
-    leases.add({ id: "a", name: "work", owner: "owner0000000", fence: "0000000000000001" }, controller, 0);
+    const stopper = new Stopper();
+    leases.add({ id: "a", name: "work", owner: "owner0000000", fence: "0000000000000001" }, stopper, 0);
     await clock.advance(100_000);
-    assert.equal(controller.signal.aborted, false);
+    assert.equal(stopper.signal.aborted, false);
     leases.close();
   });
 });

@@ -80,6 +80,20 @@ describe("Listener", () => {
     assert.equal(joined.length, 3, JSON.stringify(writes));
   });
 
+  it("asks for the next tasks before it starts those that it has, for half of its workers at a time", async () => {
+    const { store } = openMemory();
+    for (const id of ids(60)) await enqueue(store, id);
+    const seen: string[] = [];
+    const noting = withVerbs(store, {
+      claim: (request) => (seen.push(`claim ${request.free}`), store.claim(request)),
+    });
+    const taskFn = () => void (seen.at(-1) === "start" || seen.push("start"));
+    await listening(makeListener(noting, taskFn, { workers: 40 }), async () => {
+      for (const id of ids(60)) await inState(store, id, "succeeded");
+    });
+    assert.deepEqual(seen.slice(0, 4), ["claim 20", "claim 20", "start", "claim 20"]);
+  });
+
   it("F26: repeats a claim whose answer was lost under the same sequence, and runs its tasks once", async () => {
     const { store } = openMemory();
     await enqueue(store, "a");

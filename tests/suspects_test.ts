@@ -14,7 +14,9 @@ describe("suspects", () => {
     assert.deepEqual([ids(first.now), ids(first.later)], ["new once twice", "thrice"]);
     let settle = () => {};
     const settled = new Promise<void>((resolve) => settle = resolve);
-    for (const record of first.now) suspects.started(record, record.crashes >= 2 ? settled : Promise.resolve());
+    for (const record of first.now) {
+      suspects.started(record, { settled: record.crashes >= 2 ? settled : Promise.resolve() });
+    }
     const second = suspects.split([task("thrice", 3), task("other", 0)]);
     assert.deepEqual([ids(second.now), ids(second.later)], ["other", "thrice"]);
     settle();

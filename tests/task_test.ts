@@ -18,7 +18,7 @@ describe("RedisTask", () => {
         currentProgress: null,
         totalProgress: null,
       },
-      ...{ updateProgressTime: null, signal: task.signal },
+      updateProgressTime: null,
     });
     assert.equal(task.signal.aborted, false);
   });

@@ -44,7 +44,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "listener",
     files:
-      /^src\/(listener|claim_loop|give_back|suspects|retries|attempt_context|attempt_ending|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter|health)\.ts$/,
+      /^src\/(listener|claim_loop|sleep_at_bell|give_back|suspects|retries|attempt_context|attempt_ending|name_rota|refusals|slots|attempt|attempt_values|unreadable|leases|progress_writer|inbox|waiter|health)\.ts$/,
     on: ["options", "executor", "store", "port", "pure"],
   },
   { name: "options", files: /^src\/(options|events)\.ts$/, on: ["executor", "store", "pure"] },
@@ -74,7 +74,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: "pure",
     files:
-      /^src\/(task|record|retry|retry_budget|checks|errors|keys|serializer|json_loss|pollution|now_or_later|clock|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
+      /^src\/(task|record|retry|retry_budget|checks|errors|keys|serializer|json_loss|pollution|now_or_later|clock|alarms|stopper|random|outcome|remote_error|log|repeat|limits|scope|until|run_error|queue_types)\.ts$/,
     on: ["runtime"],
   },
   { name: "serializers", files: /^src\/serializers\//, on: ["pure"] },
