@@ -195,6 +195,10 @@ local function refusal(r, fence, owner)
 end
 redis.call("DEL", KEYS[1])
 
-for i = 4, #ARGV do guarded(call, "ZREM", place("listen", ARGV[i]), ARGV[3]) end
+local function leave(name)
+  call("ZREM", place("listen", name), ARGV[3])
+  if call("LLEN", place("queue", name)) > 0 then ring(name) end
+end
+for i = 4, #ARGV do guarded(leave, ARGV[i]) end
 call("DEL", base .. "|task-listener|" .. ARGV[3])
 return 1

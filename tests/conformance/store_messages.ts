@@ -149,6 +149,13 @@ function testBell(open: OpenWorld): void {
     assert.equal(await rings(world), true);
   });
 
+  inWorld(open, "who leaves rings for what waits, and for nothing else", async (world) => {
+    await world.store.enqueue(ask("a"));
+    await silence(world);
+    await world.store.leave(ONE, ["greet", "other"]);
+    assert.deepEqual([await rings(world), await rings(world, "other")], [true, false]);
+  });
+
   inWorld(open, "a wait ends by cancel and by close", async ({ store }) => {
     const bell = await store.openBell();
     const first = bell.wait(["greet"], 60_000);

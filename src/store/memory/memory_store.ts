@@ -137,7 +137,10 @@ export class MemoryStore implements Store {
 
   leave(listener: string, names: readonly string[]): Promise<void> {
     return this.#run((script) => {
-      for (const name of names) script.world.sorted(this.#keys.listen(name)).delete(listener);
+      for (const name of names) {
+        script.world.sorted(this.#keys.listen(name)).delete(listener);
+        if (script.world.list(this.#keys.queue(name)).length > 0) script.ring(name);
+      }
       script.world.delete(this.#keys.listener(listener));
     });
   }

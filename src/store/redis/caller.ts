@@ -163,11 +163,15 @@ appear(ARGV[3], tonumber(ARGV[4]), 5, #ARGV)
 return 1`,
 );
 
-/** ARGV: 3 listener, then the names. */
+/** ARGV: 3 listener, then the names. Rings for what waits: the token that would have woken another may be in its hands. */
 export const leaveScript: Script = defineScript(
   "leave",
   String.raw`
-for i = 4, #ARGV do guarded(call, "ZREM", place("listen", ARGV[i]), ARGV[3]) end
+local function leave(name)
+  call("ZREM", place("listen", name), ARGV[3])
+  if call("LLEN", place("queue", name)) > 0 then ring(name) end
+end
+for i = 4, #ARGV do guarded(leave, ARGV[i]) end
 call("DEL", base .. "|task-listener|" .. ARGV[3])
 return 1`,
 );
