@@ -64,13 +64,27 @@ function fenceGrows(journal: Journal, { id, before, after, isGrant }: Change): F
 }
 
 /** I6: an end is final for its nonce. */
-function endIsFinal(_: Journal, { before, after, isSame, run }: Change): Finding {
-  if (run.isTainted) return undefined;
-  const ended = run.endedAt < Infinity && !isSame && before?.nonce !== after.nonce;
-  if (ended && after.state !== "8") return `it had ended, and came back in state ${after.state}`;
-  if (!isSame || !isEnded(before!) || after.state === "8") return undefined;
+function endIsFinal(journal: Journal, change: Change): Finding {
+  const { before, after, isSame, run } = change;
+  // What runs in no queue may be stored late, over another end: its record is a courtesy.
+  if (run.isTainted || after.kind === "l" || after.state === "8") return undefined;
+  if (!isSame && run.endedAt < Infinity) {
+    run.isTainted = isForgotten(journal, change);
+    return run.isTainted ? undefined : `it had ended, and came back in state ${after.state}`;
+  }
+  if (!isSame || !isEnded(before!)) return undefined;
   if (after.state !== before!.state) return `it ended ${before!.state} and is ${after.state}`;
-  return after.outcome === before!.outcome || after.kind === "l" ? undefined : "its outcome changed after its end";
+  return after.outcome === before!.outcome ? undefined : "its outcome changed after its end";
+}
+
+/**
+ * Where Redis can know a nonce no more: another run of the id took its place, and then a caller in doubt repeated its
+ * call; or its record's life is over, and its caller's machine has slept, so that by its clock there was time left.
+ */
+function isForgotten({ scheduler: { now } }: Journal, { before, call }: Change): boolean {
+  if (call.name !== "enqueue" && call.name !== "requeue") return false;
+  if (before !== null) return call.process.outageBetween(now - 60_000, now) > 0;
+  return call.process.outages.some(({ kind }) => kind === "suspend");
 }
 
 /** I7: it starts at most 1 + lost leases + retries + releases times. */
@@ -122,14 +136,13 @@ function paramsStay(_: Journal, { before, after, isSame }: Change): Finding {
  * A live listener that can reach Redis loses no lease. This is what fails when answers are lost for good: tasks that
  * their owner does not know of wait for the end of their leases.
  */
-function leasesAreLostForAReason(journal: Journal, { before, after, isSame }: Change): Finding {
+function leasesAreLostForAReason(journal: Journal, { before, after, isSame, run }: Change): Finding {
   if (!isSame || after.crashes <= before!.crashes) return undefined;
   const owner = journal.processOf(before!.owner);
-  if (owner === undefined || owner.dead) return undefined;
-  const { scheduler: { now }, lease } = journal;
-  const from = now - 2 * lease - 2_000;
-  if (owner.closedAt < Infinity) return undefined;
-  const outage = owner.outageBetween(from, now) + journal.outageBetween(from, now);
+  if (owner === undefined || owner.dead || owner.closedAt < Infinity) return undefined;
+  const { lease } = journal;
+  const [from, to] = [run.leasedAt - lease - 2_000, run.leasedAt + lease + 2_000];
+  const outage = owner.outageBetween(from, to) + journal.outageBetween(from, to);
   return outage > lease / 5 ? undefined : `${owner.name} lives and lost its lease`;
 }
 

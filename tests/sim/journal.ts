@@ -10,7 +10,7 @@ import { type Head, headOf, isEnded, isLive } from "./head.ts";
 import { AFTER_CALL, AFTER_CHANGE, type Change } from "./invariants.ts";
 import type { Outage, SimProcess } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
-import { enqueueRequests } from "./scripts.ts";
+import { enqueueRequests, leasedIn } from "./scripts.ts";
 import type { SimWorld } from "./world.ts";
 
 /** A script that is being run. */
@@ -32,6 +32,8 @@ export interface RunLog {
   grants: number;
   retries: number;
   releases: number;
+  /** When its lease was written last, in simulated milliseconds. */
+  leasedAt: number;
   /** Its place among those that entered the queue at its end; Infinity when it came back or was never there. */
   tail: number;
   /** Simulated milliseconds of its end; Infinity while it lives. */
@@ -120,6 +122,10 @@ export class Journal {
   ends(call: ServerCall, reply: Reply): void {
     this.#calls++;
     if (call.name === "enqueue") this.#learnNonces(call, reply);
+    for (const id of leasedIn(call, reply)) {
+      const run = this.present.get(id);
+      if (run !== undefined) run.leasedAt = this.scheduler.now;
+    }
     for (const [invariant, check] of Object.entries(AFTER_CALL)) {
       const wrong = check(this, call, this.#grantedNow);
       if (wrong) this.violate(invariant, `${wrong} (${call.name} of ${call.process.name})`);
@@ -191,7 +197,16 @@ export class Journal {
     const number = /"n":(\d+)/.exec(head.body)?.[1];
     const run: RunLog = {
       ...{ id, nonce: head.nonce, head, verb: this.ops.get(Number(number))?.verb ?? this.#call?.name ?? "?" },
-      ...{ grants: 0, retries: 0, releases: 0, tail: Infinity, endedAt: Infinity, isTainted: false, isRobbed: false },
+      ...{
+        grants: 0,
+        retries: 0,
+        releases: 0,
+        leasedAt: this.scheduler.now,
+        tail: Infinity,
+        endedAt: Infinity,
+        isTainted: false,
+        isRobbed: false,
+      },
     };
     this.runs.set(head.nonce, run);
     return run;

@@ -98,6 +98,28 @@ export function ownershipsIn(name: string, words: readonly string[]): Ownership[
   }
 }
 
+/** The ids whose leases a call has written. */
+export function leasedIn(
+  { name, words }: { readonly name: string; readonly words: readonly string[] },
+  reply: Reply,
+): string[] {
+  const answers = reply as Reply[];
+  switch (name) {
+    case "renew":
+      return itemsOf(words, 4 + Number(words[3]), 3).filter((_, at) => String(answers[at])[0] === "a").map(([id]) =>
+        id!
+      );
+    case "claim":
+      return itemsOf(answers as string[], 3, 3).map(([id]) => id!);
+    case "withdraw":
+      return answers[0] === "o" ? [words[0]!] : [];
+    case "enqueue":
+      return itemsOf(words, 0, 6).filter((_, at) => (answers[at] as string[])[0] === "o").map(([id]) => id!);
+    default:
+      return [];
+  }
+}
+
 function enqueueText(answer: EnqueueAnswer): Reply {
   switch (answer.verdict) {
     case "accepted":

@@ -37,6 +37,9 @@ export interface SimulationOptions {
   readonly trace?: (line: string) => void;
 }
 
+/** So much of each line goes into the hash. */
+const HASHED = 120;
+
 /** One simulation. */
 export class Simulation {
   readonly settings: SimSettings;
@@ -72,12 +75,14 @@ export class Simulation {
 
   /** Something happened. */
   trace(line: string): void {
-    const text = `${this.scheduler.now.toFixed(3)} ${line}`;
-    this.#options.trace?.(text);
+    this.#options.trace?.(`${this.scheduler.now.toFixed(3)} ${line}`);
     let [a, b] = this.hash;
-    for (let at = 0; at < text.length; at++) {
-      a = Math.imul(a ^ text.charCodeAt(at), 0x01000193);
-      b = Math.imul(b + text.charCodeAt(at), 0x9e3779b1) ^ (b >>> 13);
+    a = Math.imul(a ^ Math.floor(this.scheduler.now * 1_000), 0x01000193);
+    const end = Math.min(line.length, HASHED);
+    for (let at = 0; at < end; at++) {
+      const code = line.charCodeAt(at);
+      a = Math.imul(a ^ code, 0x01000193);
+      b = Math.imul(b + code, 0x9e3779b1) ^ (b >>> 13);
     }
     this.hash[0] = a;
     this.hash[1] = b;
