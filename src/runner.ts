@@ -32,6 +32,9 @@ import { settledWithin } from "./until.ts";
 /** A caller that has its result does not wait longer than this, in milliseconds, for Redis to keep it. */
 const KEEP_WAIT = 1_000;
 
+/** So many ownerships that were given up are remembered. */
+const SPENT_MAX = 1_000;
+
 /** When the queue is closed, what Redis should still hear is waited for so many milliseconds at most. */
 const CLOSE_BOUND = 2_000;
 
@@ -52,6 +55,8 @@ export class Runner {
   readonly #retries: Retries;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
+  /** Ownerships that were given up here, the latest; the queue may say later that they are ours still. */
+  readonly #spent = new Set<string>();
   /** What runs in no queue. */
   readonly #here = new Map<Stopper, { readonly id: string; readonly ended: Promise<Execution> }>();
   readonly #closed = new AbortController();
@@ -96,7 +101,8 @@ export class Runner {
     const key = `${record.fence} ${record.id}`;
     const known = this.#owned.get(key);
     if (known !== undefined) return known.run;
-    if (this.#isClosed) {
+    // A fence that was given up starts nothing again: its handler may run still.
+    if (this.#isClosed || this.#spent.has(key)) {
       const { id, name, fence } = record;
       void this.#giveBack([{ id, name, fence, owner: this.#context.client }]);
       return Promise.resolve({ state: "abandoned", reason: closedError(record) });
@@ -108,8 +114,17 @@ export class Runner {
     void attempt.settled.then(() => owned.isRunning = false);
     this.#watch.hold(attempt.settled);
     // Not sooner: until its outcome is stored, the queue says that it is ours to run.
-    void attempt.written.then(() => this.#owned.delete(key));
+    void attempt.written.then((answer) => {
+      this.#owned.delete(key);
+      if (answer === null) this.#spend(key);
+    });
     return run;
+  }
+
+  #spend(key: string): void {
+    this.#spent.add(key);
+    const [oldest] = this.#spent;
+    if (this.#spent.size > SPENT_MAX) this.#spent.delete(oldest!);
   }
 
   /** Runs a task here, in no queue. Rejects with a `RunError`. */
