@@ -4,6 +4,7 @@
  *
  *     deno task soak --minutes 10 [--seed N]     # errand; exit code 1 on any violation
  *     deno task soak --peers                     # errand, BullMQ and bee-queue under the same faults
+ *     … --system bullmq                          # one of them alone
  *     … --write                                  # writes what came of it into docs/soak.md
  *
  * A seed gives the same tasks and the same faults at the same times; what comes of them depends on the machine.
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "10" },
     seed: { type: "string" },
     peers: { type: "boolean", default: false },
+    system: { type: "string", default: "errand" },
     write: { type: "boolean", default: false },
   },
 });
@@ -41,6 +43,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 /** The peers are at home on Node. */
 const ON_NODE = MIXED.map((slot) => ({ ...slot, runtime: "node" }) as const);
 
+/** On its own errand does all that it can, on all runtimes. */
 async function run(system: System, isAlone: boolean): Promise<Verdict> {
   const folder = mkdtempSync(join(tmpdir(), `errand-soak-${system}-`));
   console.log(`soak: ${system}, seed ${seed}, ${minutes} minutes, journals in ${folder}`);
@@ -56,7 +59,7 @@ async function run(system: System, isAlone: boolean): Promise<Verdict> {
 
 async function runPeers(): Promise<Verdict> {
   const rows: PeerRow[] = [];
-  for (const system of ["errand", "bullmq", "bee-queue"] as const) {
+  for (const system of Object.keys(RULES) as System[]) {
     const { settings } = await loadDriver(system);
     rows.push({ system, settings, verdict: await run(system, false) });
   }
@@ -65,7 +68,9 @@ async function runPeers(): Promise<Verdict> {
   return rows[0]!.verdict;
 }
 
-const verdict = values.peers ? await runPeers() : await run("errand", true);
-if (values.write && !values.peers) writeOwn(verdict, { seed, minutes });
-// A peer's violations are its own business.
+const system = values.system as System;
+if (!(system in RULES)) throw new RangeError(`Cannot soak ${system}: known are ${Object.keys(RULES).join(", ")}`);
+const verdict = values.peers ? await runPeers() : await run(system, system === "errand");
+if (values.write && !values.peers && system === "errand") writeOwn(verdict, { seed, minutes });
+// Beside its peers only errand's violations count.
 process.exit(verdict.violations.length > 0 ? 1 : 0);

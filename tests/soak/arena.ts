@@ -66,7 +66,7 @@ export class Arena {
     for (const slot of slots) this.#spawn(slot);
   }
 
-  /** Injects the faults at their times, and resolves when `duration` is over and every fault has passed. */
+  /** Injects the faults at their times; resolves when every fault has passed and every client has its answers. */
   async torment(faults: readonly PlannedFault[], duration: number): Promise<void> {
     const started = performance.now();
     const reach = (at: number) => new Promise((resolve) => setTimeout(resolve, started + at - performance.now()));
@@ -75,8 +75,8 @@ export class Arena {
       this.#keep(this.#befall(fault));
     }
     await reach(duration);
-    await Promise.all(this.#running);
     this.#isOver = true;
+    await Promise.all([this.stop("client"), ...this.#running]);
     this.#journal.write({ what: "calm" });
   }
 
@@ -111,7 +111,8 @@ export class Arena {
     if (this.#members.get(slot) === member) this.#members.delete(slot);
     if (this.#isOver) return;
     // As an orchestrator would.
-    this.#keep(elapse(this.#dice.between(200, 1_000)).then(() => this.#spawn(slot)));
+    const pause = this.#dice.between(200, 1_000);
+    this.#keep(elapse(pause).then(() => this.#isOver && slot.role === "client" ? undefined : this.#spawn(slot)));
   }
 
   async #end(member: Member): Promise<void> {

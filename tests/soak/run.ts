@@ -104,7 +104,6 @@ async function live(
   observer.start();
   arena.start(slots);
   await arena.torment(planFaults(seed, duration, LEASE), duration);
-  await arena.stop("client");
   const findings: string[] = [];
   await until(() => client.left().then((left) => left === 0, () => false), "all tasks have ended", DRAIN_LIMIT)
     .catch(async (error) => findings.push(`${error}: ${await client.left().catch(String)} left`));
