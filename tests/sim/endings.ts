@@ -18,7 +18,7 @@ interface Outcome {
 const KNOWN = new Set([
   ...["TaskTimeoutError", "TaskCancelledError", "TaskFailedError", "FatalTaskError", "TaskConflictError"],
   ...["TaskReplacedError", "ListenerStoppedError", "QueueFullError", "ConnectionLostError", "SimError", "AbortError"],
-  ...["LeaseLostError"],
+  ...["LeaseLostError", "RedisReplyError"],
 ]);
 /** An answer is there so many milliseconds after the end of its run, where nothing went wrong. */
 const PROMPT = 1_500;
@@ -105,7 +105,9 @@ export function checkNothingLeft({ journal, server, keys }: Simulation): void {
   const robbed = [...journal.runs.values()].filter(({ isRobbed }) => isRobbed);
   const isEvicted = journal.outages.some(({ kind }) => kind === "eviction");
   for (const key of Object.keys(server.world.dump(server.time + ALL_LIVES))) {
-    if (robbed.some(({ id, head }) => key === keys.record(id) || key.endsWith(`|${head.name}`))) continue;
+    if (
+      robbed.some(({ id, head }) => key === keys.record(id) || key === keys.joined(id) || key.endsWith(`|${head.name}`))
+    ) continue;
     // Counters whose key alone was evicted come back without their life time, until their list is empty.
     if (isEvicted && key.includes("|task-stats|")) continue;
     journal.violate("I17 nothing is left", `${key} is there for ever`);

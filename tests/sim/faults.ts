@@ -27,6 +27,7 @@ export const FAULTS = [
   "flush",
   "full",
   "eviction",
+  "half way",
 ] as const;
 
 /** The name of a fault. */
@@ -94,6 +95,10 @@ const STRIKES: Readonly<Record<FaultName, (sim: Simulation, node: SimNode) => vo
     sim.server.fullUntil = sim.scheduler.now + sim.rng.between(200, 10_000);
   },
   eviction: (sim) => evict(sim),
+  "half way": (sim) => {
+    sim.server.stops = 1 + sim.rng.int(2);
+    sim.journal.noteOutage("half way", sim.settings.lease + 2_000);
+  },
 };
 
 /** Lets one strike. */

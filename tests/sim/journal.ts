@@ -118,11 +118,11 @@ export class Journal {
     this.#grantedNow = [];
   }
 
-  /** A script has answered. */
-  ends(call: ServerCall, reply: Reply): void {
+  /** A script has answered; null = it stopped half way. */
+  ends(call: ServerCall, reply: Reply | null): void {
     this.#calls++;
-    if (call.name === "enqueue") this.#learnNonces(call, reply);
-    for (const id of leasedIn(call, reply)) {
+    if (call.name === "enqueue" && reply !== null) this.#learnNonces(call, reply);
+    for (const id of reply === null ? [] : leasedIn(call, reply)) {
       const run = this.present.get(id);
       if (run !== undefined) run.leasedAt = this.scheduler.now;
     }

@@ -13,6 +13,8 @@ export interface Plant {
   ownerOf?(script: Script, task: Ownership): Ownership;
   /** The answer to a call that is not run; undefined = it is run. */
   answers?(name: string, words: readonly string[], script: Script): Reply | undefined;
+  /** Records are written before their new places. */
+  readonly swapsWrites?: boolean;
   dropsMessage?(channel: string, message: string): boolean;
   /** What a reader sees instead of a text. */
   onRead?(text: string | null): string | null;
@@ -52,5 +54,10 @@ function poll(): Plant {
   };
 }
 
+/** Scripts write records first: one that stops half way leaves a record without its place. */
+function order(): Plant {
+  return { swapsWrites: true };
+}
+
 /** By name, for `tools/sim.ts --plant`. */
-export const PLANTS: Readonly<Record<string, () => Plant>> = { fence, replay, inbox, poll };
+export const PLANTS: Readonly<Record<string, () => Plant>> = { fence, order, replay, inbox, poll };

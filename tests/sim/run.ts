@@ -113,6 +113,7 @@ function heal(sim: Simulation): void {
     port.fates.length = 0;
   }
   sim.server.fullUntil = 0;
+  sim.server.stops = 0;
   sim.trace("heal");
   sim.spawn(NAMES);
 }

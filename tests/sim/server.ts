@@ -17,7 +17,8 @@ import { enqueueScript } from "../../src/store/redis/enqueue.ts";
 import { finishScript } from "../../src/store/redis/finish.ts";
 import { progressScript, releaseScript, renewScript } from "../../src/store/redis/keep.ts";
 import type { EnqueueRequest } from "../../src/store/store.ts";
-import type { Journal } from "./journal.ts";
+import { halfOf } from "./half_way.ts";
+import type { Journal, ServerCall } from "./journal.ts";
 import type { Plant } from "./plants.ts";
 import { EPOCH, type SimProcess } from "./process.ts";
 import type { Rng } from "./rng.ts";
@@ -50,6 +51,9 @@ export interface ServerContext {
   trace(line: string): void;
 }
 
+/** Scripts that write more than one thing. */
+const WRITERS = new Set(["enqueue", "claim", "finish", "renew", "release", "withdraw", "cancel", "requeue"]);
+
 /** Hears what is published. */
 export interface Hearer {
   readonly channels: readonly string[];
@@ -66,8 +70,11 @@ export class SimServer {
   downUntil = 0;
   /** Until when it has no memory for new tasks. */
   fullUntil = 0;
+  /** So many of the next scripts that write stop half way. */
+  stops = 0;
   /** Part of the scripts that are run twice in a row, which must have the effect of one (I14). */
   twice = 0;
+  #isStopping = false;
   readonly #context: ServerContext;
   readonly #bounds: ReturnType<typeof boundsOf>;
   readonly #waiters = new Set<() => void>();
@@ -78,7 +85,7 @@ export class SimServer {
     this.#bounds = boundsOf(context.bounds);
     const { journal } = context;
     this.world = new SimWorld({
-      onChange: (id, before, after) => journal.changed(id, before, after),
+      onChange: (id, before, after) => this.#isStopping || journal.changed(id, before, after),
       onMessage: (channel, ids) => this.#publish(channel, ids.map((id) => `${byteLength(id)}:${id}`).join("")),
     });
   }
@@ -167,7 +174,7 @@ export class SimServer {
   }
 
   #publish(channel: string, message: string): number {
-    if (this.#context.plant?.dropsMessage?.(channel, message)) return 0;
+    if (this.#isStopping || this.#context.plant?.dropsMessage?.(channel, message)) return 0;
     let count = 0;
     for (const hearer of this.hearers) {
       if (!hearer.channels.includes(channel)) continue;
@@ -183,6 +190,7 @@ export class SimServer {
     const { journal, rng, trace } = this.#context;
     const call = { name, words, process, time: this.time };
     journal.begins(call);
+    if (this.stops > 0 && WRITERS.has(name)) return this.#stopHalfWay(call);
     let reply = this.#run(name, words);
     if (this.twice > 0 && rng.chance(this.twice)) reply = this.#again(name, words, reply);
     journal.ends(call, reply);
@@ -197,7 +205,7 @@ export class SimServer {
       const script = new Script(this.world, keys, this.time, this.#bounds);
       const reply = plant?.answers?.(name, words, script) ?? HANDLERS[name]!(script, words, plant);
       script.ended.keepBounds();
-      this.world.commit();
+      if (!this.#isStopping) this.world.commit();
       return reply;
     };
     return name === "enqueue" && this.isFull ? this.#onFullRedis(words, work) : work(words);
@@ -216,6 +224,27 @@ export class SimServer {
     const before = this.world.get(this.#context.keys.record(id), this.time);
     if (before === null || before[1] === "0") return true;
     return before.slice(79, 99) !== nonce && before[1]! >= "5";
+  }
+
+  /** What it told is not told, and its caller hears of an error. */
+  #stopHalfWay(call: ServerCall): Reply {
+    const { rng, plant, journal, trace } = this.#context;
+    this.stops--;
+    this.#isStopping = true;
+    const before = this.snapshot();
+    this.#run(call.name, call.words);
+    const half = halfOf(before, this.snapshot(), rng, plant?.swapsWrites ?? false);
+    this.#isStopping = false;
+    this.world.restore(half);
+    this.world.forget();
+    const texts = new Map(before.map(({ key, value }) => [key, value as string]));
+    for (const { key, value } of half) {
+      const id = key.split("|task-result:")[1];
+      if (id !== undefined) journal.changed(id, texts.get(key) ?? null, value as string);
+    }
+    journal.ends(call, null);
+    trace(`${call.name} of ${call.process.name} stopped half way`);
+    return new RedisReplyError("ERR the script stopped half way");
   }
 
   /** The same call once more, at once: nothing may change but what time alone changes. */
