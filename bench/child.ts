@@ -9,12 +9,12 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { PARTS } from "./lib/parts.ts";
-import { SUBJECTS } from "./subjects/all.ts";
+import { ALL_SUBJECTS } from "./subjects/all.ts";
 
 const [, , subject, part, port, options] = process.argv;
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const { role, prepare } = PARTS[part!]!;
-const driver = await SUBJECTS[subject!]!.open(Number(port), role);
+const driver = await ALL_SUBJECTS[subject!]!.open(Number(port), role);
 const measure = await prepare(driver, JSON.parse(options!));
 console.log(JSON.stringify({ ready: driver.versions }));
 if (!(await lines.next()).done) {

@@ -5,7 +5,7 @@
  * @module
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -15,14 +15,15 @@ import { countersOf, difference } from "./counters.ts";
 import type { Figures, PartOptions } from "./parts.ts";
 
 const BENCH = fileURLToPath(new URL("..", import.meta.url));
-const BUNDLE = `${BENCH}.cache/child.mjs`;
+/** One for each run: several may go on at once, of different states of the sources. */
+const BUNDLE = `${BENCH}.cache/child-${process.pid}.mjs`;
 const NODE_22 = `${BENCH}../tools/node22/node_modules/node-${process.platform}-${process.arch}/bin/node`;
 
 /** Redis keeps a journal of all that is written, and syncs it once a second. */
 export const AOF: readonly string[] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 
 /** How long one part may take. */
-const LIMIT_MS = 240_000;
+const LIMIT_MS = 600_000;
 
 /** One process of a cell. */
 export interface Step {
@@ -33,8 +34,8 @@ export interface Step {
 /** The program and its first arguments by which a runtime runs the measured process. */
 function programOf(runtime: Runtime): [program: string, ...args: string[]] {
   if (runtime === "bun") return ["bun", `${BENCH}child.ts`];
-  if (runtime === "deno") return ["deno", "run", "-A", "--no-check", `${BENCH}child.ts`];
-  return [runtime === "node22" ? NODE_22 : "node", BUNDLE];
+  if (runtime === "deno") return ["deno", "run", "-A", "--no-check", "--v8-flags=--expose-gc", `${BENCH}child.ts`];
+  return [runtime === "node22" ? NODE_22 : "node", "--expose-gc", BUNDLE];
 }
 
 /** Does the runtime answer here? */
@@ -49,6 +50,7 @@ export function bundleForNode(): void {
   const args = ["build", `${BENCH}child.ts`, "--target=node", "--packages=external", `--outfile=${BUNDLE}`];
   const { status, stderr } = spawnSync("bun", args, { encoding: "utf8" });
   if (status !== 0) throw new Error(`Cannot bundle bench/child.ts for Node: ${stderr}`);
+  process.once("exit", () => rmSync(BUNDLE, { force: true }));
 }
 
 /** A measured process that is ready. */
@@ -122,7 +124,7 @@ export async function measured(
   try {
     const before = await countersOf(server);
     const own = await child.run();
-    const redis = difference(before, await countersOf(server), step.options.count);
+    const redis = difference(before, await countersOf(server), own.count ?? step.options.count);
     return { versions: child.versions, figures: { ...own, ...redis } };
   } finally {
     await child.end();

@@ -47,3 +47,29 @@ export function difference(before: Counters, after: Counters, count: number): Re
     memory: (after.memory - before.memory) / count,
   };
 }
+
+/** Counts the commands that clients send (not those inside scripts), until it is asked for the count. */
+export async function watchCommands({ port }: { readonly port: number }): Promise<() => Promise<string[]>> {
+  const commands: string[] = [];
+  let rest = "";
+  const socket = createConnection(port, "127.0.0.1");
+  socket.on("data", (chunk) => {
+    const lines = (rest + String(chunk)).split("\r\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      const command = /^\+[\d.]+ \[\d+ (?!lua).*?\] "(\w+)"/.exec(line)?.[1];
+      if (command !== undefined && command.toUpperCase() !== "INFO") commands.push(command.toUpperCase());
+    }
+  });
+  await new Promise<void>((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("data", () => resolve());
+    socket.write("MONITOR\r\n");
+  });
+  return async () => {
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.end();
+    await closed;
+    return commands;
+  };
+}

@@ -27,6 +27,11 @@ export const PARTS: Readonly<Record<string, Part>> = {
   fill: { role: "produce", prepare: (driver, options) => () => fill(driver, options) },
   enqueue: { role: "produce", prepare: (driver, options) => () => enqueue(driver, options) },
   drain: { role: "work", prepare: (driver, options) => () => drain(driver, options) },
+  drainSome: { role: "work", prepare: (driver, options) => () => drainSome(driver, options) },
+  idleListener: { role: "work", prepare: idleListener },
+  idleClient: { role: "ask", prepare: idleClient },
+  manyTasks: { role: "work", prepare: (driver, options) => () => manyTasks(driver, options) },
+  manyTimeouts: { role: "ask", prepare: (driver, options) => () => manyTimeouts(driver, options) },
   serve: { role: "serve", prepare: serve },
   ask: { role: "ask", prepare: prepareAsk },
 };
@@ -101,7 +106,7 @@ async function serve(driver: Driver, { width = 100 }: PartOptions): Promise<() =
 
 /** A few are asked before, so that connections are made and code is compiled. */
 async function prepareAsk(driver: Driver, options: PartOptions): Promise<() => Promise<Figures>> {
-  await inFlight(200, 10, (i) => asked(driver, 90_000_000 + i));
+  await inFlight(Math.min(200, options.count), 10, (i) => asked(driver, 90_000_000 + i));
   return () => ask(driver, options);
 }
 
@@ -123,4 +128,80 @@ async function ask(driver: Driver, { count, width = 1 }: PartOptions): Promise<F
     ...{ rate: count / took.ms * 1_000, clientCpu: took.cpu / count },
     ...{ p50: percentile(times, 0.5), p99: percentile(times, 0.99) },
   };
+}
+
+/** Leaves the rest of a backlog: Redis' counters are per task that was done. */
+async function drainSome(driver: Driver, { count, width = 100 }: PartOptions): Promise<Figures> {
+  const before = (await driver.counts()).done;
+  let seen = 0;
+  let enough!: () => void;
+  const all = new Promise<void>((resolve) => enough = resolve);
+  const took = await timed(async () => {
+    await driver.work(width, (index) => {
+      if (++seen === count) enough();
+      return resultOf(index);
+    });
+    await all;
+  });
+  await driver.stop!();
+  const done = (await driver.counts()).done - before;
+  must(done >= count && done < count + 1_000, `${done} tasks have ended instead of ${count}`);
+  return { rate: count / took.ms * 1_000, clientCpu: took.cpu / done, count: done };
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** A task was done and three intervals went by; then `count` seconds of nothing. */
+async function idleListener(driver: Driver, { count, width = 100 }: PartOptions): Promise<() => Promise<Figures>> {
+  await driver.work(width, resultOf);
+  await asked(driver, 0);
+  await pause(3_500);
+  return async () => {
+    const { cpu } = await timed(() => pause(count * 1_000));
+    return { clientCpu: cpu / count, count };
+  };
+}
+
+/** It asked, has its answer, and waits for nothing any more. */
+async function idleClient(driver: Driver, { count }: PartOptions): Promise<() => Promise<Figures>> {
+  await asked(driver, 1);
+  await pause(3_500);
+  return async () => {
+    const { cpu } = await timed(() => pause(count * 1_000));
+    return { clientCpu: cpu / count, count };
+  };
+}
+
+/** The heap after collections of garbage, in bytes: the least of three, as collectors are lazy. */
+async function heap(): Promise<number> {
+  const { Bun, gc } = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
+  let least = Infinity;
+  for (let round = 0; round < 3; round++) {
+    await pause(50);
+    if (Bun) Bun.gc(true);
+    else if (gc) gc();
+    else throw new Error("The runtime was started without --expose-gc");
+    least = Math.min(least, process.memoryUsage().heapUsed);
+  }
+  return least;
+}
+
+/** How much the heap grows between a fifth of the work and all of it. */
+async function growth(count: number, work: (from: number, count: number) => Promise<unknown>): Promise<Figures> {
+  await work(0, count / 5);
+  const early = await heap();
+  await work(count / 5, count - count / 5);
+  const late = await heap();
+  return { heapEarly: early / 1_024, heapLate: late / 1_024, growth: (late - early) / 1_024, count };
+}
+
+/** A listener and a client in one process: every task is asked for, done, answered. */
+async function manyTasks(driver: Driver, { count, width = 100 }: PartOptions): Promise<Figures> {
+  await driver.work(width, resultOf);
+  return await growth(count, (from, count) => inFlight(count, width, (i) => asked(driver, from + i)));
+}
+
+/** Questions that nobody answers, each given up after 50 ms. */
+function manyTimeouts(driver: Driver, { count }: PartOptions): Promise<Figures> {
+  return growth(count, (from, count) => inFlight(count, 1_000, (i) => driver.giveUp!(from + i, 50)));
 }

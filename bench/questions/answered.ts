@@ -4,9 +4,11 @@ import { ANSWERING, cellsOf, COSTS, type Question, ratio, type Settings, type Ta
 
 const MODES = ["100 in flight", "one after another"];
 
+/** Enough for each: bee-queue pauses between answers. */
 function countOf(subject: string, mode: string, quick: boolean): number {
-  const slow = subject !== "errand" && subject !== "floor";
+  if (subject === "bee-queue") return quick ? 200 : 1_000;
   if (mode === MODES[1]) return quick ? 1_000 : 3_000;
+  const slow = subject !== "errand" && subject !== "floor";
   return (quick ? 10_000 : 40_000) / (slow ? 5 : 1);
 }
 

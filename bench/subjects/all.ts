@@ -2,7 +2,7 @@
 import type { Open } from "./subject.ts";
 import { openBeeQueue } from "./bee_queue.ts";
 import { openBullMq, openBullMqOnBun } from "./bullmq.ts";
-import { openErrand } from "./errand.ts";
+import { openErrand, openErrandOnManyNames } from "./errand.ts";
 import { openFloor } from "./floor.ts";
 import { openJobQueue } from "./job_queue.ts";
 
@@ -27,3 +27,11 @@ export const SUBJECTS: Readonly<Record<string, Subject>> = {
   "job-queue": { open: openJobQueue, on: ["node22"], library: "job-queue" },
   "floor": { open: openFloor, on: ["bun", "node", "deno"], library: "floor" },
 };
+
+/** Of which only errand's own questions ask. */
+const OWN: Readonly<Record<string, Subject>> = {
+  "errand on 100 names": { open: openErrandOnManyNames, on: ["bun", "node", "deno"], library: "errand" },
+};
+
+/** What a measured process may be told to be. */
+export const ALL_SUBJECTS: Readonly<Record<string, Subject>> = { ...SUBJECTS, ...OWN };

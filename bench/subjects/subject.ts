@@ -20,8 +20,12 @@ export interface Driver {
   enqueueMany(from: number, count: number): Promise<unknown>;
   /** Hands in one task and resolves with its result; undefined when the library has no such thing. */
   ask?(index: number): Promise<unknown>;
+  /** Asks what nobody answers, and gives up after so many milliseconds. */
+  giveUp?(index: number, timeout: number): Promise<unknown>;
   /** Begins to do tasks; resolves as soon as it may. */
   work(workers: number, work: Work): Promise<void>;
+  /** Ends the work that was begun, once what runs has ended. */
+  stop?(): Promise<void>;
   /** How many wait, and how many have ended, as Redis says. */
   counts(): Promise<{ readonly waiting: number; readonly done: number }>;
   /** The stored result of a task; undefined when the library stores none. */
