@@ -230,9 +230,10 @@ export class Attempt implements TaskHooks {
     this.#settled.arrive(ending.execution);
     this.#watcher?.settled(this);
     const { ownership } = this;
-    const took = this.#context.clock.monotonic() - this.#startedAt;
+    const context = this.#context;
+    const took = context.events === undefined ? 0 : context.clock.monotonic() - this.#startedAt;
     const progress = this.#progress === null ? this.#last : this.#progress.last;
-    const write = { ownership, context: this.#context, progress, record: this.#record, attempts: this.#attempts, took };
+    const write = { ownership, context, progress, record: this.#record, attempts: this.#attempts, took };
     writeEnding(write, ending, (answer) => {
       this.#written.arrive(answer);
       this.#watcher?.written(this);

@@ -39,7 +39,7 @@ export interface Write {
   readonly record: TaskRecord;
   /** The attempts that failed before this one. */
   readonly attempts: readonly FailedAttempt[];
-  /** Milliseconds from the start of the attempt to its end. */
+  /** Milliseconds from the start of the attempt to its end, for events. */
   readonly took: number;
 }
 

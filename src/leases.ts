@@ -49,6 +49,7 @@ export class Leases {
   /** By the very object that `add` was given: one ownership is one attempt. */
   readonly #entries = new Map<Ownership, Entry>();
   readonly #period: number;
+  #since = { from: NaN, wall: NaN };
   #renewing: Promise<void> | null = null;
   #renewedAt = -Infinity;
   #renewAgain = false;
@@ -75,8 +76,9 @@ export class Leases {
   /** Keeps the lease of a task; `from` is monotonic milliseconds before the call that gave it was sent. */
   add(ownership: Ownership, stopper: Stopper, from: number): void {
     const { clock, lease } = this.#options;
-    const fromWall = clock.now() - (clock.monotonic() - from);
-    this.#entries.set(ownership, { ownership, stopper, from, fromWall, until: from + lease });
+    // All tasks of a claim have the same.
+    if (this.#since.from !== from) this.#since = { from, wall: clock.now() - (clock.monotonic() - from) };
+    this.#entries.set(ownership, { ownership, stopper, from, fromWall: this.#since.wall, until: from + lease });
     const renewAt = from + this.#period;
     if (renewAt >= this.#renewAt) return;
     this.#renewAt = renewAt;

@@ -110,24 +110,24 @@ export function decodeHeader(text: string): TaskHeader {
       }: here is version ${RECORD_VERSION}; use the newer errand that wrote it`,
     );
   }
-  const state = STATES[Number(field(text, "state"))];
+  const state = STATES[number(text, "state")];
   if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
     throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);
   }
   return {
     state,
-    cancelAsked: field(text, "cancel") === "1",
-    joined: field(text, "joined") === "1",
-    taken: field(text, "taken") === "1",
-    attempt: Number(field(text, "attempt")),
-    crashes: Number(field(text, "crashes")),
-    since: Number(field(text, "since")),
+    cancelAsked: isSet(text, "cancel"),
+    joined: isSet(text, "joined"),
+    taken: isSet(text, "taken"),
+    attempt: number(text, "attempt"),
+    crashes: number(text, "crashes"),
+    since: number(text, "since"),
     fence: field(text, "fence"),
     owner: field(text, "owner"),
     kind: KINDS[field(text, "kind")] ?? "enqueued",
-    maxAttempts: Number(field(text, "maxAttempts")),
-    deadline: Number(field(text, "deadline")),
-    resultTtl: Number(field(text, "resultTtl")),
+    maxAttempts: number(text, "maxAttempts"),
+    deadline: number(text, "deadline"),
+    resultTtl: number(text, "resultTtl"),
     nonce: field(text, "nonce"),
   };
 }
@@ -137,39 +137,49 @@ export function decodeHeader(text: string): TaskHeader {
  * case, is sliced as it is.
  */
 export function decodeRecord(id: string, text: string): TaskRecord {
-  const header = decodeHeader(text);
-  const nameLength = Number(field(text, "nameLength"));
-  const optionsLength = Number(field(text, "optionsLength"));
-  const paramsLength = Number(field(text, "paramsLength"));
-  const [name, options, params, outcome] = split(text, [nameLength, optionsLength, paramsLength]);
-  return { ...header, id, name: name!, options: options!, params: params!, outcome: outcome! };
+  // Each claimed task comes by here: the header grows into the record, which is not copied for it.
+  const record = decodeHeader(text) as { -readonly [Key in keyof TaskRecord]: TaskRecord[Key] };
+  const nameEnd = HEADER_LENGTH + number(text, "nameLength");
+  const optionsEnd = nameEnd + number(text, "optionsLength");
+  const paramsEnd = optionsEnd + number(text, "paramsLength");
+  const slice = slicerOf(text);
+  record.id = id;
+  record.name = slice(HEADER_LENGTH, nameEnd);
+  record.options = nameEnd === optionsEnd ? "" : slice(nameEnd, optionsEnd);
+  record.params = slice(optionsEnd, paramsEnd);
+  record.outcome = slice(paramsEnd);
+  return record;
 }
 
 function field(text: string, name: keyof typeof HEADER_FIELDS): string {
-  const [first, length] = HEADER_FIELDS[name];
-  return text.slice(first, first + length);
+  const place = HEADER_FIELDS[name];
+  return text.slice(place[0], place[0] + place[1]);
 }
 
-/** Cuts what follows the header into parts of the given byte lengths and a last part of the rest. */
-function split(text: string, lengths: readonly number[]): string[] {
+function isSet(text: string, name: keyof typeof HEADER_FIELDS): boolean {
+  return text.charCodeAt(HEADER_FIELDS[name][0]) === 49;
+}
+
+/** The digits of a field; NaN when they are none. */
+function number(text: string, name: keyof typeof HEADER_FIELDS): number {
+  const place = HEADER_FIELDS[name];
+  const end = place[0] + place[1];
+  let value = 0;
+  for (let at = place[0]; at < end; at++) {
+    const digit = text.charCodeAt(at) - 48;
+    if (!(digit >= 0 && digit <= 9)) return NaN;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/** Cuts by bytes, which are characters in a text of ASCII. */
+function slicerOf(text: string): (first: number, end?: number) => string {
   // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(text)) {
-    return cut(lengths, HEADER_LENGTH, (first, end) => text.slice(first, end));
-  }
-  const bytes = new TextEncoder().encode(text);
+  if (/^[\x00-\x7f]*$/.test(text)) return (first, end) => text.slice(first, end);
+  const encoded = new TextEncoder().encode(text);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return cut(lengths, HEADER_LENGTH, (first, end) => decoder.decode(bytes.subarray(first, end)));
-}
-
-function cut(lengths: readonly number[], start: number, slice: (first: number, end?: number) => string): string[] {
-  const parts: string[] = [];
-  let first = start;
-  for (const length of lengths) {
-    parts.push(slice(first, first + length));
-    first += length;
-  }
-  parts.push(slice(first));
-  return parts;
+  return (first, end) => decoder.decode(encoded.subarray(first, end));
 }
 
 /** The number of bytes of a text in UTF-8. */
@@ -191,15 +201,20 @@ export function encodeBody(body: RecordBody): string {
     digits(byteLength(body.params), 8) + body.name + body.options + body.params;
 }
 
+const ZEROS = "0".repeat(20);
+const POWERS: readonly number[] = Array.from({ length: 21 }, (_, width) => 10 ** width);
+
 /** A count as decimal digits of a fixed width. */
 export function digits(value: number, width: number): string {
-  const text = String(Math.min(Math.max(Math.round(value), 0), 10 ** width - 1));
-  return text.padStart(width, "0");
+  const text = String(Math.min(Math.max(Math.round(value), 0), POWERS[width]! - 1));
+  return text.length === width ? text : ZEROS.slice(text.length, width) + text;
 }
+
+const LETTERS = { enqueued: "e", asked: "a", local: "l", foreign: "f" } as const;
 
 /** The letter of a kind in the header. */
 export function kindLetter(kind: TaskKind): string {
-  return { enqueued: "e", asked: "a", local: "l", foreign: "f" }[kind];
+  return LETTERS[kind];
 }
 
 /** Writes a record as a script would: for the memory store and for tests. */

@@ -1,7 +1,7 @@
 import { describe, it } from "node:test";
 import assert from "node:assert/strict";
 import { systemClock } from "../src/clock.ts";
-import { type BatchScript, Coalescer } from "../src/port/coalescer.ts";
+import { type BatchScript, Coalescer, type Lane } from "../src/port/coalescer.ts";
 import { type Command, type RedisPort, RedisReplyError, type Reply } from "../src/port/redis.ts";
 
 /** A port that answers when told to, and remembers what was written. */
@@ -28,6 +28,7 @@ class ManualPort implements RedisPort {
 }
 
 const SCRIPT: BatchScript = { source: "return ARGV", sha: "abc" };
+const LANE: Lane = { script: SCRIPT, head: ["key"] };
 const turn = () => new Promise<void>((resolve) => systemClock.nextTurn(resolve));
 const setUp = () => {
   const port = new ManualPort();
@@ -61,9 +62,10 @@ describe("Coalescer", () => {
 
   it("puts the items of one script into one call and gives each its answer", async () => {
     const { port, calls } = setUp();
+    const lane = { script: SCRIPT, head: ["key", "head"] };
     const both = Promise.all([
-      calls.batch("lane", SCRIPT, ["key", "head"], ["a", "1"]),
-      calls.batch("lane", SCRIPT, ["key", "head"], ["b", "2"]),
+      calls.batch(lane, ["a", "1"]),
+      calls.batch(lane, ["b", "2"]),
     ]);
     await Promise.resolve();
     assert.deepEqual(port.writes, [[["EVALSHA", "abc", "1", "key", "head", "a", "1", "b", "2"]]]);
@@ -73,8 +75,9 @@ describe("Coalescer", () => {
 
   it("F62: cuts a batch at 128 items and at 256 KiB", async () => {
     const { port, calls } = setUp();
-    for (let i = 0; i < 130; i++) void calls.batch("small", SCRIPT, ["key"], ["x"]);
-    for (let i = 0; i < 3; i++) void calls.batch("large", SCRIPT, ["key"], ["y".repeat(200_000)]);
+    const [small, large] = [{ ...LANE }, { ...LANE }];
+    for (let i = 0; i < 130; i++) void calls.batch(small, ["x"]);
+    for (let i = 0; i < 3; i++) void calls.batch(large, ["y".repeat(200_000)]);
     await Promise.resolve();
     const items = port.writes[0]!.map((command) => command.length - 4);
     assert.deepEqual(items.toSorted((a, b) => a - b), [1, 2, 2, 128]);
@@ -83,7 +86,7 @@ describe("Coalescer", () => {
 
   it("F49: sends a script that the server does not know again with its text", async () => {
     const { port, calls } = setUp();
-    const answer = calls.batch("lane", SCRIPT, ["key"], ["a"]);
+    const answer = calls.batch(LANE, ["a"]);
     await Promise.resolve();
     port.answer([new RedisReplyError("NOSCRIPT No matching script")]);
     await turn();
@@ -94,7 +97,7 @@ describe("Coalescer", () => {
 
   it("rejects every call of a write that was lost, and a server error only where it belongs", async () => {
     const { port, calls } = setUp();
-    const lost = [calls.call(["GET", "a"]), calls.batch("lane", SCRIPT, ["key"], ["x"])];
+    const lost = [calls.call(["GET", "a"]), calls.batch(LANE, ["x"])];
     await Promise.resolve();
     port.answer(new Error("gone"));
     for (const one of lost) await assert.rejects(one, { message: "gone" });

@@ -24,9 +24,18 @@ export interface BatchScript {
   readonly sha: string | null;
 }
 
-interface Waiting {
+/** Who is told of a reply. */
+export interface Waiting {
+  /** With the answer, when it is no error. */
   resolve(reply: Reply): void;
+  /** With the error. */
   reject(error: unknown): void;
+}
+
+/** Calls of one script that may be joined: what they all begin with. The object itself is what they have in common. */
+export interface Lane {
+  readonly script: BatchScript;
+  readonly head: readonly string[];
 }
 
 /** One command to be written, with whom to tell. `script`: the text to send again when the server does not know it. */
@@ -37,12 +46,11 @@ interface Outgoing {
   waiting: Waiting | null;
 }
 
-interface Lane {
-  script: BatchScript;
-  head: readonly string[];
-  words: string[];
+/** A call that more items may join. */
+interface OpenCall {
+  readonly words: string[];
   characters: number;
-  items: Waiting[];
+  readonly items: Waiting[];
 }
 
 /** Joins calls over one {@linkcode RedisPort}. */
@@ -50,7 +58,7 @@ export class Coalescer {
   readonly #port: RedisPort;
   readonly #clock: Clock;
   #outgoing: Outgoing[] = [];
-  #lanes = new Map<string, Lane>();
+  readonly #open = new Map<Lane, OpenCall>();
   #inFlight = 0;
   #scheduled = false;
 
@@ -62,53 +70,40 @@ export class Coalescer {
 
   /** Sends one command; a server error rejects with `RedisReplyError`. */
   call(command: Command): Promise<Reply> {
-    return this.#add((waiting) => this.#outgoing.push({ command, script: null, items: null, waiting }));
+    return promised((waiting) => this.#send({ command, script: null, items: null, waiting }));
   }
 
   /** Runs a script of its own call. */
   run(script: BatchScript, words: readonly string[]): Promise<Reply> {
-    return this.#add((waiting) =>
-      this.#outgoing.push({ command: invocation(script, words), script, items: null, waiting })
-    );
+    return promised((waiting) => this.#send({ command: invocation(script, words), script, items: null, waiting }));
   }
 
-  /** Adds an item to the call of a script that this turn makes under the same `lane` and `head`. */
-  batch(lane: string, script: BatchScript, head: readonly string[], item: readonly string[]): Promise<Reply> {
-    return this.#add((waiting) => {
-      const open = this.#lane(lane, script, head);
-      for (const word of item) {
-        open.words.push(word);
-        open.characters += word.length;
-      }
-      open.items.push(waiting);
-      if (open.items.length >= BATCH_ITEMS_MAX || open.characters >= BATCH_CHARACTERS_MAX) this.#close(lane, open);
-    });
+  /** The same as {@linkcode Coalescer.add} with a promise. */
+  batch(lane: Lane, item: readonly string[]): Promise<Reply> {
+    return promised((waiting) => this.add(lane, item, waiting));
   }
 
-  #add(add: (waiting: Waiting) => void): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      add({ resolve, reject });
-      this.#schedule();
-    });
-  }
-
-  #lane(key: string, script: BatchScript, head: readonly string[]): Lane {
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      lane = { script, head, words: [], characters: 0, items: [] };
-      this.#lanes.set(key, lane);
+  /** Adds an item to the call that this turn makes in this lane. */
+  add(lane: Lane, item: readonly string[], waiting: Waiting): void {
+    let open = this.#open.get(lane);
+    if (open === undefined) this.#open.set(lane, open = { words: [...lane.head], characters: 0, items: [] });
+    for (const word of item) {
+      open.words.push(word);
+      open.characters += word.length;
     }
-    return lane;
+    open.items.push(waiting);
+    if (open.items.length >= BATCH_ITEMS_MAX || open.characters >= BATCH_CHARACTERS_MAX) this.#close(lane, open);
+    this.#schedule();
   }
 
-  #close(key: string, lane: Lane): void {
-    this.#lanes.delete(key);
-    this.#outgoing.push({
-      command: invocation(lane.script, [...lane.head, ...lane.words]),
-      script: lane.script,
-      items: lane.items,
-      waiting: null,
-    });
+  #send(one: Outgoing): void {
+    this.#outgoing.push(one);
+    this.#schedule();
+  }
+
+  #close(lane: Lane, { words, items }: OpenCall): void {
+    this.#open.delete(lane);
+    this.#outgoing.push({ command: invocation(lane.script, words), script: lane.script, items, waiting: null });
   }
 
   #schedule(): void {
@@ -120,7 +115,7 @@ export class Coalescer {
 
   #flush(): void {
     this.#scheduled = false;
-    for (const [key, lane] of [...this.#lanes]) this.#close(key, lane);
+    for (const [lane, open] of this.#open) this.#close(lane, open);
     const outgoing = this.#outgoing;
     this.#outgoing = [];
     if (outgoing.length > 0) this.#write(outgoing);
@@ -153,6 +148,10 @@ export class Coalescer {
   }
 }
 
+function promised(ask: (waiting: Waiting) => void): Promise<Reply> {
+  return new Promise((resolve, reject) => ask({ resolve, reject }));
+}
+
 function invocation(script: BatchScript, words: readonly string[]): Command {
   return script.sha === null ? ["EVAL", script.source, "1", ...words] : ["EVALSHA", script.sha, "1", ...words];
 }
@@ -160,7 +159,12 @@ function invocation(script: BatchScript, words: readonly string[]): Command {
 function settle(one: Outgoing, reply: Reply): void {
   if (reply instanceof RedisReplyError) return rejectAll(one, reply);
   one.waiting?.resolve(reply);
-  one.items?.forEach((item, index) => item.resolve((reply as Reply[])[index] ?? null));
+  if (one.items === null) return;
+  const replies = reply as Reply[];
+  for (let index = 0; index < one.items.length; index++) {
+    const answer = replies[index] ?? null;
+    one.items[index]!.resolve(answer);
+  }
 }
 
 function rejectAll(one: Outgoing, error: unknown): void {

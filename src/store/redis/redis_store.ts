@@ -93,7 +93,7 @@ export class RedisStore implements Store {
     const left = () => Math.max(1, request.timeout - (this.#clock.monotonic() - from));
     const item = (attempt: number) =>
       enqueueItem(attempt === 0 || request.timeout === 0 ? request : { ...request, timeout: left() });
-    const reply = await this.#calls.repeat((attempt) => this.#calls.batch(enqueueScript, item(attempt)));
+    const reply = await this.#calls.insist(enqueueScript, item);
     const answer = enqueueAnswer(request.id, reply);
     if (answer !== null) return answer;
     throw new QueueFullError(`Cannot enqueue task ${JSON.stringify(request.id)}: Redis has no memory left`);
@@ -104,13 +104,11 @@ export class RedisStore implements Store {
   }
 
   async complete(task: Ownership, outcome: string): Promise<OwnerAnswer> {
-    const item = completeItem(task, outcome);
-    return ownerAnswer(await this.#calls.repeat(() => this.#calls.batch(finishScript, item), true) as string);
+    return ownerAnswer(await this.#calls.insist(finishScript, () => completeItem(task, outcome), true) as string);
   }
 
   async fail(task: Ownership, failure: Failure): Promise<OwnerAnswer> {
-    const item = failItem(task, failure);
-    return ownerAnswer(await this.#calls.repeat(() => this.#calls.batch(finishScript, item), true) as string);
+    return ownerAnswer(await this.#calls.insist(finishScript, () => failItem(task, failure), true) as string);
   }
 
   async release(tasks: readonly Ownership[], delay = 0): Promise<readonly OwnerAnswer[]> {

@@ -11,7 +11,7 @@ import { ConnectionLostError } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
 import { elsewhereError, isElsewhere } from "../../port/cluster.ts";
 import { forbiddenError, isForbidden } from "../../port/forbidden.ts";
-import { Coalescer } from "../../port/coalescer.ts";
+import { Coalescer, type Lane, type Waiting } from "../../port/coalescer.ts";
 import { type RedisPort, RedisReplyError, type Reply } from "../../port/redis.ts";
 import type { Bounds } from "../ended.ts";
 import type { Script } from "./script.ts";
@@ -30,7 +30,13 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "TRYAGAIN",
 ]);
 
-const coalescers = new WeakMap<RedisPort, Coalescer>();
+/** What the stores on one connection share. */
+interface Shared {
+  readonly calls: Coalescer;
+  readonly lanes: Map<string, Lane>;
+}
+
+const known = new WeakMap<RedisPort, Shared>();
 
 /** What the scripts of one store are called with. */
 export interface CallSettings {
@@ -44,6 +50,8 @@ export interface CallSettings {
 /** Calls scripts on one connection. */
 export class ScriptCalls {
   readonly #calls: Coalescer;
+  readonly #shared: Shared;
+  readonly #lanes = new Map<Script, Lane>();
   readonly #keys: Keys;
   readonly #clock: Clock;
   readonly #time: (() => number) | null;
@@ -51,9 +59,10 @@ export class ScriptCalls {
 
   /** Stores on the same connection share its writes. */
   constructor(port: RedisPort, { keys, clock, time, bounds }: CallSettings) {
-    let calls = coalescers.get(port);
-    if (calls === undefined) coalescers.set(port, calls = new Coalescer(port, clock));
-    this.#calls = calls;
+    let shared = known.get(port);
+    if (shared === undefined) known.set(port, shared = { calls: new Coalescer(port, clock), lanes: new Map() });
+    this.#shared = shared;
+    this.#calls = shared.calls;
     this.#keys = keys;
     this.#clock = clock;
     this.#time = time;
@@ -66,14 +75,45 @@ export class ScriptCalls {
   }
 
   /** Adds an item to the call that this turn makes of a script; rejects when this item failed by itself. */
-  async batch(script: Script, item: readonly string[]): Promise<Reply> {
+  batch(script: Script, item: readonly string[]): Promise<Reply> {
+    return new Promise((resolve, reject) => this.#add(script, item, { resolve, reject }));
+  }
+
+  /** The same, and again as {@linkcode ScriptCalls.repeat} says. One promise, since each task of a queue makes this call. */
+  insist(script: Script, item: (attempt: number) => readonly string[], unsent = false): Promise<Reply> {
+    const from = this.#clock.monotonic();
+    return new Promise((resolve, reject) => {
+      const again = (error: unknown) => {
+        const call = (attempt: number) => this.batch(script, item(attempt));
+        this.#again(error, call, { from, unsent }).then(resolve, reject);
+      };
+      this.#add(script, item(0), { resolve, reject: again });
+    });
+  }
+
+  #add(script: Script, item: readonly string[], { resolve, reject }: Waiting): void {
+    this.#calls.add(this.#lane(script), item, {
+      resolve: (reply) => {
+        const failure = failureOf(reply);
+        if (failure === null) resolve(reply);
+        else reject(errorOf(failure));
+      },
+      reject: (error) => reject(translated(error)),
+    });
+  }
+
+  /** Of stores with the same keys and settings on one connection, the same. */
+  #lane(script: Script): Lane {
     const settings = this.#settings();
-    const lane = `${script.name} ${settings} ${this.#keys.base}`;
-    const head = [this.#keys.none, this.#keys.base, settings];
-    const reply = await translate(this.#calls.batch(lane, script, head, item));
-    const failure = failureOf(reply);
-    if (failure !== null) throw errorOf(failure);
-    return reply;
+    let lane = this.#lanes.get(script);
+    if (lane !== undefined && lane.head[2] === settings) return lane;
+    const key = `${script.name} ${settings} ${this.#keys.base}`;
+    lane = this.#shared.lanes.get(key);
+    lane ??= { script, head: [this.#keys.none, this.#keys.base, settings] };
+    this.#lanes.set(script, lane);
+    // With a time of its own each turn has other settings: those lanes come to an end.
+    if (this.#time === null) this.#shared.lanes.set(key, lane);
+    return lane;
   }
 
   /** Sends one command. */
@@ -82,18 +122,28 @@ export class ScriptCalls {
   }
 
   /** Repeats a call whose outcome is unknown, word by word; with `unsent` also one that could not be sent. */
-  async repeat(call: (attempt: number) => Promise<Reply>, unsent = false): Promise<Reply> {
-    const until = this.#clock.monotonic() + REPEAT_FOR;
+  repeat(call: (attempt: number) => Promise<Reply>, unsent = false): Promise<Reply> {
+    const from = this.#clock.monotonic();
+    return call(0).catch((error) => this.#again(error, call, { from, unsent }));
+  }
+
+  async #again(
+    first: unknown,
+    call: (attempt: number) => Promise<Reply>,
+    { from, unsent }: { readonly from: number; readonly unsent: boolean },
+  ): Promise<Reply> {
     let sent = false;
-    for (let attempt = 0;; attempt++) {
+    let error = first;
+    for (let attempt = 1;; attempt++) {
+      if (!(error instanceof ConnectionLostError)) throw error;
+      sent ||= error.sent;
+      if (!sent && !unsent) throw error;
+      if (this.#clock.monotonic() >= from + REPEAT_FOR) throw sent ? inDoubt(error) : error;
+      await sleep(this.#clock, Math.min(50 * 2 ** (attempt - 1), 1000));
       try {
         return await call(attempt);
-      } catch (error) {
-        if (!(error instanceof ConnectionLostError)) throw error;
-        sent ||= error.sent;
-        if (!sent && !unsent) throw error;
-        if (this.#clock.monotonic() >= until) throw sent ? inDoubt(error) : error;
-        await sleep(this.#clock, Math.min(50 * 2 ** attempt, 1000));
+      } catch (next) {
+        error = next;
       }
     }
   }
@@ -122,12 +172,14 @@ export function failureOf(reply: Reply): string | null {
   return typeof reply === "string" && reply.startsWith("!") ? reply.slice(1) : null;
 }
 
-async function translate(reply: Promise<Reply>): Promise<Reply> {
-  try {
-    return await reply;
-  } catch (error) {
-    throw error instanceof RedisReplyError ? errorOf(error.message) : error;
-  }
+function translate(reply: Promise<Reply>): Promise<Reply> {
+  return reply.catch((error) => {
+    throw translated(error);
+  });
+}
+
+function translated(error: unknown): unknown {
+  return error instanceof RedisReplyError ? errorOf(error.message) : error;
 }
 
 /** A server's error as it is thrown: one that says "not now" is a lost connection. */
