@@ -23,6 +23,7 @@ const CHECKS = {
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
   "scripts": ["run", "-A", "tools/sync_lua.ts", "--check"],
+  "models": ["run", "-A", "tools/spin.ts"],
 };
 
 function passes([name, args]) {

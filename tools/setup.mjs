@@ -1,6 +1,6 @@
 /**
- * Makes a fresh machine ready: the packages, the three runtimes, a redis-server and redis-py. Plain JavaScript, since
- * it runs before anything is installed; `node tools/setup.mjs`, `deno run -A tools/setup.mjs` or `bun tools/setup.mjs`.
+ * Makes a fresh machine ready: the packages, the three runtimes, a redis-server, redis-py and the model checker. Plain
+ * JavaScript, since it runs before anything is installed; `node tools/setup.mjs`, `deno run -A tools/setup.mjs` or `bun tools/setup.mjs`.
  *
  * It looks first and installs only what is missing, so that it costs a fraction of a second once all is there.
  * A redis-server or a redis-py that cannot be had is said, and is no failure: the demo then uses the memory store.
@@ -97,6 +97,18 @@ const SYSTEM = [
     isHere: () => answers(python(), ["-c", "import redis"]),
     without: "the tests of other languages will fail; install redis-py for Python 3 (`import redis` must work)",
   },
+  {
+    name: "spin",
+    isHere: () => answers("spin", ["-V"]),
+    without: "the models of tests/spin are not searched, and `deno task spin` fails",
+  },
+  {
+    name: "tcc",
+    isHere: () => answers("tcc", ["-v"]) && existsSync("/usr/include/stdio.h"),
+    // What tcc compiles against comes with a recommended package.
+    packages: ["tcc", "libc6-dev"],
+    without: "`deno task spin` needs a C compiler: tcc or gcc",
+  },
 ];
 
 function installSystem() {
@@ -109,8 +121,8 @@ function installSystem() {
   // Only the programs are wanted: whether a package could start a service of its own is not asked.
   process.env.DEBIAN_FRONTEND = "noninteractive";
   apt("update", "-qq");
-  for (const { name, isHere, without } of missing) {
-    apt("install", "-y", "-qq", "--no-install-recommends", name);
+  for (const { name, packages = [name], isHere, without } of missing) {
+    apt("install", "-y", "-qq", "--no-install-recommends", ...packages);
     if (!isHere()) say(`${name} could not be installed: ${without}`);
   }
 }
