@@ -237,6 +237,21 @@ function testWithdraw(open: OpenWorld): void {
     assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "succeeded" });
   });
 
+  inWorld(
+    open,
+    "what runs in no queue is not withdrawn, nor owned by who asks for it again",
+    async ({ store, advance }) => {
+      const { delay: _d, maxAttempts: _m, ifExists: _i, ...task } = ask("a");
+      await store.put({ ...task, kind: "local", state: "running", owner: ADA, outcome: "" });
+      assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "running" });
+      const again = await store.enqueue(ask("a", { ownIfUnattended: { owner: ADA, lease: LEASE } }));
+      assert.deepEqual(again, { verdict: "accepted", state: "running" });
+      await advance(LEASE);
+      assert.deepEqual(await claimIds(store, 1), [], "no lease was given to it that could end");
+      assert.equal((await store.read("a"))?.state, "running");
+    },
+  );
+
   inWorld(open, "a withdrawn task whose caller dies is recovered", async ({ store, advance }) => {
     await store.enqueue(ask("a"));
     await store.withdraw(request);

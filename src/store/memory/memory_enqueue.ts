@@ -60,7 +60,7 @@ function again(script: Script, request: EnqueueRequest, found: TaskRecord): Enqu
   if (found.state === "deleted") return { verdict: "deleted" };
   if (isEnded(found.state)) return { verdict: "ended", record: found };
   const own = request.ownIfUnattended;
-  if (own && found.state === "running" && found.owner === own.owner) {
+  if (own && found.state === "running" && found.owner === own.owner && found.kind !== "local") {
     script.lease(found, own.lease);
     return { verdict: "owned", record: found };
   }

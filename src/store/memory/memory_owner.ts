@@ -83,14 +83,14 @@ export function progress(script: Script, task: Ownership, outcome: string): Owne
   return asOwner(script, task, (record) => script.rewrite({ ...record, outcome }));
 }
 
-/** A caller takes its waiting task to run it itself; again, it is answered the same and its lease is renewed. */
+/** A caller takes its waiting task to run it itself; again, it is answered the same and its lease is renewed. A run in no queue is not taken. */
 export function withdraw(script: Script, request: WithdrawRequest): WithdrawAnswer {
   const { id, nonce, owner, lease } = request;
   const record = script.record(id);
   if (record === null) return { verdict: "refused", state: null };
   const refused: WithdrawAnswer = { verdict: "refused", state: record.state as TaskState };
   if (record.nonce !== nonce) return refused;
-  if (record.state === "running" && record.owner === owner) {
+  if (record.state === "running" && record.owner === owner && record.kind !== "local") {
     script.lease(record, lease);
     return { verdict: "owned", record };
   }

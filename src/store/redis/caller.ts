@@ -11,7 +11,7 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
 /**
  * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
  * The hint stays in the list: it is dead, and the next claim drops it. A scheduled task keeps its delay or its backoff; one that is due may
- * be taken, since with no listener nobody promotes it.
+ * be taken, since with no listener nobody promotes it. A run in no queue is no one's to take, its own client's neither.
  */
 export const withdrawScript: Script = defineScript(
   "withdraw",
@@ -21,7 +21,7 @@ local r = call("GET", recordKey(id))
 if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end
 local state = sub(r, 2, 2)
 if sub(r, 80, 99) ~= nonce then return { "r", state } end
-if state == "3" and sub(r, 41, 52) == owner then
+if state == "3" and sub(r, 41, 52) == owner and sub(r, 53, 53) ~= "l" then
   call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
   outlive(id, r, lease)
   return { "o", r }

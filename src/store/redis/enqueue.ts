@@ -108,7 +108,7 @@ local function again(task, r)
   local state = sub(r, 2, 2)
   if state == "8" then return { "d" } end
   if state >= "4" then return { "e", r } end
-  if state == "3" and task.owner ~= "" and sub(r, 41, 52) == task.owner then
+  if state == "3" and task.owner ~= "" and sub(r, 41, 52) == task.owner and sub(r, 53, 53) ~= "l" then
     guarded(call, "ZADD", place("lease", nameOf(r)), int(ms + task.lease), task.id)
     outlive(task.id, r, task.lease)
     return { "o", r }
