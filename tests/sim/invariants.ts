@@ -18,6 +18,8 @@ export interface Change {
   readonly after: Head;
   readonly run: RunLog;
   readonly call: ServerCall;
+  /** The run was seen before. */
+  readonly isKnown: boolean;
   /** The same run as before. */
   readonly isSame: boolean;
   /** An owner got it. */
@@ -68,9 +70,9 @@ function endIsFinal(journal: Journal, change: Change): Finding {
   const { before, after, isSame, run } = change;
   // What runs in no queue may be stored late, over another end: its record is a courtesy.
   if (run.isTainted || after.kind === "l" || after.state === "8") return undefined;
-  if (!isSame && run.endedAt < Infinity) {
+  if (!isSame && change.isKnown) {
     run.isTainted = isForgotten(journal, change);
-    return run.isTainted ? undefined : `it had ended, and came back in state ${after.state}`;
+    return run.isTainted ? undefined : `it was over, and came back in state ${after.state}`;
   }
   if (!isSame || !isEnded(before!)) return undefined;
   if (after.state !== before!.state) return `it ended ${before!.state} and is ${after.state}`;

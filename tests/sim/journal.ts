@@ -140,7 +140,8 @@ export class Journal {
     if (head === null || before === after) return;
     const known = this.runs.get(head.nonce);
     const run = known?.id === id ? known : this.#newRun(id, head);
-    const change: Change = { id, before: old, after: head, run, call: this.#call!, ...deltasOf(old, head) };
+    const isKnown = known === run;
+    const change: Change = { id, before: old, after: head, run, isKnown, call: this.#call!, ...deltasOf(old, head) };
     this.#count(change);
     run.head = head;
     this.present.set(id, run);
