@@ -64,7 +64,17 @@ function again(script: Script, request: EnqueueRequest, found: TaskRecord): Enqu
     script.lease(found, own.lease);
     return { verdict: "owned", record: found };
   }
+  if (found.state === "queued") hintAgain(script, found);
   return { verdict: "accepted", state: found.state as TaskState };
+}
+
+/** A list may be lost with all its hints, when keys are evicted; then those who wait bring the hints of their tasks back. */
+function hintAgain(script: Script, { id, name }: TaskRecord): void {
+  const hints = script.world.list(script.keys.queue(name));
+  if (hints.length > 0) return;
+  hints.push(id);
+  trim(script, name, TRIMMED);
+  script.ring(name);
 }
 
 /** A new run: without owner, places and waiters of an old one, whose owner is told. The fence is carried over, so that it only grows. */
