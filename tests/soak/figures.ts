@@ -140,19 +140,24 @@ function recoveriesOf({ tasks, faults }: History): Recovery[] {
 function growthOf(entries: readonly Entry[], { processes }: History): Growth[] {
   const calm = entries.find(({ what }) => what === "calm")?.at ?? Infinity;
   return [...processes.values()].filter(({ steady }) => steady).map(({ pid, role, runtime }) => {
-    const own = entries.filter((entry): entry is Entry<SizeEntry> => entry.what === "size" && entry.from === pid);
-    const during = own.filter(({ at }) => at <= calm);
-    const early = during.slice(0, 5).map(({ sockets }) => sockets ?? -1);
-    const last = own.at(-1);
-    const counted = early.length > 0 && last?.sockets !== undefined;
+    const sizes = entries.filter((entry): entry is Entry<SizeEntry> =>
+      entry.what === "size" && entry.from === pid && entry.at <= calm
+    );
     return {
       who: `${role} on ${runtime}`,
-      rss: (last?.rss ?? 0) / MIB,
-      slope: slope(during, ({ rss }) => rss) / MIB,
-      heapSlope: slope(during, ({ heap }) => heap) / MIB,
-      ...(counted ? { sockets: [Math.max(...early), last.sockets!] as const } : {}),
+      rss: (sizes.at(-1)?.rss ?? 0) / MIB,
+      slope: slope(sizes, ({ rss }) => rss) / MIB,
+      heapSlope: slope(sizes, ({ heap }) => heap) / MIB,
+      ...socketsOf(sizes),
     };
   });
+}
+
+/** The most of a few early looks and of the last ones: in between some connections may just be broken. */
+function socketsOf(sizes: readonly Entry<SizeEntry>[]): Pick<Growth, "sockets"> {
+  const most = (looks: readonly Entry<SizeEntry>[]) => Math.max(...looks.map(({ sockets }) => sockets ?? NaN));
+  const [early, late] = [most(sizes.slice(0, 6)), most(sizes.slice(-3))];
+  return Number.isFinite(early) && Number.isFinite(late) ? { sockets: [early, late] } : {};
 }
 
 /** By least squares, a minute, after the first quarter. 0 of too few. */

@@ -114,4 +114,3 @@ console.log("ready");
 await (role === "client" ? runClient() : runListener());
 clearInterval(sizes);
 clearTimeout(first);
-writeSize();
