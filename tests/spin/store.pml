@@ -44,7 +44,6 @@ inline write_end(t, to, by) {
   owner[t] = by;
   told[t] = true
 }
-inline finish(t, to, by) { W(write_end(t, to, by)) }
 
 /* Every way out of running that is not the owner's own call clears the owner. */
 inline clear_owner(t) {
@@ -301,8 +300,8 @@ inline withdraw(w, t, by) {
 /* What waits ends at once; what runs is marked. */
 inline cancel(t) {
   if
-  :: state[t] == RUNNING -> cancelAsked[t] = true; pastCancel[t] = true
-  :: state[t] == QUEUED || state[t] == SCHEDULED -> finish(t, CANCELLED, NOBODY); pastCancel[t] = true; W(due[t] = ABSENT)
+  :: state[t] == RUNNING -> W(cancelAsked[t] = true; pastCancel[t] = true)
+  :: state[t] == QUEUED || state[t] == SCHEDULED -> W(write_end(t, CANCELLED, NOBODY); pastCancel[t] = true); W(due[t] = ABSENT)
   :: else
   fi;
   conclude()
