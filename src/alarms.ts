@@ -15,7 +15,7 @@ const TIMER_MAX = 2 ** 30;
 /** A timer that was early by less than a clock can tell is not set again for the same instant. */
 const WAIT_MIN = 0.001;
 /** Cancelled alarms that are not worth a clean-up. */
-const LITTER = 64;
+const LITTER = 1_000;
 
 /** One alarm, to cancel it by. */
 export interface Alarm {

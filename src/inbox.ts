@@ -19,7 +19,7 @@ import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { Subscription } from "./port/redis.ts";
 import type { Store } from "./store/store.ts";
-import { closedError, Waiter } from "./waiter.ts";
+import { closedError, Waiter, type WaiterContext } from "./waiter.ts";
 
 /** What an inbox needs. */
 export interface InboxContext {
@@ -44,6 +44,7 @@ const LOOK_MAX = 1_000;
 /** The inbox of one client. */
 export class Inbox {
   readonly #context: InboxContext;
+  readonly #waiters: WaiterContext;
   readonly #waiting = new Map<string, Set<Waiter>>();
   #opening: Promise<void> | null = null;
   #subscription: Subscription | null = null;
@@ -62,6 +63,8 @@ export class Inbox {
   /** An inbox that is closed until something is expected. */
   constructor(context: InboxContext) {
     this.#context = context;
+    const { store, log, clock, lease } = context;
+    this.#waiters = { store, log, clock, lease, leave: (waiter) => this.#leave(waiter) };
   }
 
   /**
@@ -70,12 +73,12 @@ export class Inbox {
    */
   expect(id: string): Waiter {
     this.#cancelDrop();
-    const { store, log, clock, lease } = this.#context;
-    const ready = this.#isClosed ? Promise.reject(closedError(id)) : this.#open();
-    const waiter = new Waiter(id, { store, log, clock, lease, ready, leave: (waiter) => this.#leave(waiter) });
+    const ready = this.#isClosed ? Promise.reject(closedError(id)) : this.#subscription === null ? this.#open() : null;
+    const waiter = new Waiter(id, this.#waiters, ready);
     if (this.#isClosed) return waiter;
-    const waiters = this.#waiting.get(id) ?? new Set();
-    this.#waiting.set(id, waiters.add(waiter));
+    const others = this.#waiting.get(id);
+    if (others === undefined) this.#waiting.set(id, new Set([waiter]));
+    else others.add(waiter);
     return waiter;
   }
 

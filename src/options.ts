@@ -176,14 +176,14 @@ export function settingsOf(options: QueueOptions): QueueSettings {
   };
 }
 
+const QUERY_KEYS = "timeout policy once signal startWithin resultTtl maxAttempts backoff".split(" ");
+const POLICIES: readonly unknown[] = Object.values(TaskExecutePolicy);
+
 /** Checks the options of one call of `query`. */
 export function checkQuery(options: QueryOptions): void {
-  checkKeys("query", options, [
-    ...["timeout", "policy", "once", "signal", "startWithin", "resultTtl", "maxAttempts", "backoff"],
-  ]);
-  const policies: readonly unknown[] = Object.values(TaskExecutePolicy);
-  if (options.policy !== undefined && !policies.includes(options.policy)) {
-    throw new TypeError(`Cannot use the policy ${show(options.policy)}: it is one of ${policies.join(", ")}`);
+  checkKeys("query", options, QUERY_KEYS);
+  if (options.policy !== undefined && !POLICIES.includes(options.policy)) {
+    throw new TypeError(`Cannot use the policy ${show(options.policy)}: it is one of ${POLICIES.join(", ")}`);
   }
   checkOptional("timeout", options.timeout, { infinite: true });
   checkStartWithin(options);
@@ -191,9 +191,11 @@ export function checkQuery(options: QueryOptions): void {
   checkRetries(options);
 }
 
+const ENQUEUE_KEYS = "timeout delay ifExists resultTtl maxAttempts backoff".split(" ");
+
 /** Checks the options of one call of `enqueue`. */
 export function checkEnqueue(options: EnqueueOptions): void {
-  checkKeys("enqueue", options, ["timeout", "delay", "ifExists", "resultTtl", "maxAttempts", "backoff"]);
+  checkKeys("enqueue", options, ENQUEUE_KEYS);
   const choices: readonly unknown[] = ["join", "replace", "reject"];
   if (options.ifExists !== undefined && !choices.includes(options.ifExists)) {
     throw new TypeError(`Cannot use ifExists ${show(options.ifExists)}: it is one of ${choices.join(", ")}`);

@@ -45,6 +45,12 @@ interface Ask {
   send(nonce: string): Promise<EnqueueAnswer>;
 }
 
+/** A task that ended elsewhere. */
+interface Ended {
+  readonly record: TaskRecord;
+  readonly from: null;
+}
+
 /** Asks through the queue. */
 export class Remote {
   readonly #context: ClientContext;
@@ -67,8 +73,8 @@ export class Remote {
     const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
     const waiter = this.#inbox.expect(submission.id);
     gone.onAbort(() => waiter.close());
-    const send = (nonce: string) =>
-      store.enqueue(requestOf({ ...submission, nonce }, settings.clock, { kind: "asked", params, ...own }));
+    const rest = { kind: "asked", params, ...own } as const;
+    const send = (nonce: string) => store.enqueue(requestOf(submission, settings.clock, rest, nonce));
     try {
       return await this.#start({ submission, mode, gone, waiter, send });
     } finally {
@@ -78,7 +84,7 @@ export class Remote {
 
   async #start(ask: Ask): Promise<unknown> {
     const { submission, gone, waiter } = ask;
-    await reach(waiter.ready, (error) => !isForbidden(error));
+    if (waiter.ready !== null) await reach(waiter.ready, (error) => !isForbidden(error));
     waiter.refuseDismissed();
     gone.throwIfAborted();
     const from = this.#context.settings.clock.monotonic();
@@ -104,24 +110,23 @@ export class Remote {
 
   async #wait(ask: Ask, nonce: string): Promise<unknown> {
     const { submission: { id, name }, mode: { takeBack: when, startWithin }, gone, waiter } = ask;
-    const back = new TakeBack(this.#context, { id, name, nonce }, { when, startWithin });
-    gone.onAbort(() => back.stop());
-    let own: (taken: TakenBack) => void = () => {};
-    const owned = new Promise<TakenBack>((resolve) => own = resolve);
-    const ended = waiter.ended({
-      nonce,
-      onWaiting: () => back.look(),
-      resubmit: async () => {
+    const back = when === null ? null : new TakeBack(this.#context, { id, name, nonce }, { when, startWithin });
+    if (back !== null) gone.onAbort(() => back.stop());
+    const first = new Promise<Ended | TakenBack>((resolve, reject) => {
+      const resubmit = async () => {
         const from = this.#context.settings.clock.monotonic();
         const answer = await ask.send(nonce);
-        if (answer.verdict === "owned") own({ record: answer.record, from });
-      },
-    }).then((record) => ({ record, from: null }));
+        if (answer.verdict === "owned") resolve({ record: answer.record, from });
+      };
+      const ended = (record: TaskRecord) => resolve({ record, from: null });
+      waiter.wait({ nonce, resubmit, onWaiting: () => back?.look(), ended, failed: reject });
+      if (back !== null) void back.taken.then(resolve);
+    });
     try {
-      const { record, from } = await Promise.race([ended, back.taken, owned]);
+      const { record, from } = await first;
       return from === null ? this.#read(record) : await this.#own(ask, nonce, { record, from });
     } finally {
-      back.stop();
+      back?.stop();
     }
   }
 

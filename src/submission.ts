@@ -77,7 +77,7 @@ function encodeBounded(value: unknown, context: ValueContext, codecs: Codecs): N
   });
 }
 
-/** The request that enqueues a submission; its `timeout` is what is left now. */
+/** The request that enqueues a submission; its `timeout` is what is left now; under another nonce, when one is given. */
 export function requestOf(
   submission: Submission,
   clock: Clock,
@@ -88,8 +88,9 @@ export function requestOf(
     readonly ifExists?: IfExists;
     readonly ownIfUnattended?: { readonly owner: string; readonly lease: number };
   },
+  nonce: string = submission.nonce,
 ): EnqueueRequest {
-  const { id, name, nonce, resultTtl, maxAttempts, options } = submission;
+  const { id, name, resultTtl, maxAttempts, options } = submission;
   const timeout = timeLeft(submission, clock);
   return { delay: 0, ifExists: "join", ...rest, id, name, nonce, timeout, resultTtl, maxAttempts, options };
 }

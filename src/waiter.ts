@@ -29,11 +29,12 @@ export interface Wait {
   onWaiting?(header: TaskHeader): void;
 }
 
-/** A wait that has not settled. */
-interface Pending {
-  readonly wait: Wait;
-  resolve(record: TaskRecord): void;
-  reject(reason: unknown): void;
+/** A wait, and who is told of its end. */
+export interface Pending extends Wait {
+  /** With the record, once the task has ended. */
+  ended(record: TaskRecord): void;
+  /** With `TaskReplacedError`, with `TaskCancelledError` when the task was deleted, or because no look can help. */
+  failed(reason: unknown): void;
 }
 
 /** What a waiter needs. */
@@ -43,7 +44,6 @@ export interface WaiterContext {
   readonly clock: Clock;
   /** Milliseconds after which an owner that has died owns a task no longer. */
   readonly lease: number;
-  readonly ready: Promise<void>;
   leave(waiter: Waiter): void;
 }
 
@@ -51,13 +51,9 @@ export interface WaiterContext {
 export class Waiter {
   /** The id of the task. */
   readonly id: string;
-  /** Resolves when messages arrive here; before that nothing must be sent. Rejects with `ConnectionLostError`. */
-  readonly ready: Promise<void>;
-  readonly #store: Store;
-  readonly #log: Log;
-  readonly #leave: (waiter: Waiter) => void;
-  readonly #clock: Clock;
-  readonly #lease: number;
+  /** Resolves when messages arrive here, null when they do; before that nothing must be sent. Rejects with `ConnectionLostError`. */
+  readonly ready: Promise<void> | null;
+  readonly #context: WaiterContext;
   /** The ownership, or its absence, that was seen last, and since when, on our own clock: Redis' may be another. */
   #run: { readonly of: string; readonly from: number } | null = null;
   #rang = false;
@@ -66,14 +62,10 @@ export class Waiter {
   #current: Pending | null = null;
 
   /** Made by the inbox. */
-  constructor(id: string, context: WaiterContext) {
+  constructor(id: string, context: WaiterContext, ready: Promise<void> | null) {
     this.id = id;
-    this.ready = context.ready;
-    this.#store = context.store;
-    this.#log = context.log;
-    this.#leave = context.leave;
-    this.#clock = context.clock;
-    this.#lease = context.lease;
+    this.ready = ready;
+    this.#context = context;
   }
 
   /**
@@ -82,22 +74,30 @@ export class Waiter {
    */
   ended(wait: Wait): Promise<TaskRecord> {
     return new Promise<TaskRecord>((resolve, reject) => {
-      if (this.#dismissed !== null) return reject(this.#dismissed);
-      this.#current = { wait, resolve, reject };
-      if (this.#rang) this.ring();
+      const { nonce } = wait;
+      const resubmit = () => wait.resubmit();
+      const onWaiting = (header: TaskHeader) => wait.onWaiting?.(header);
+      this.wait({ nonce, resubmit, onWaiting, ended: resolve, failed: reject });
     });
+  }
+
+  /** The same with callbacks. */
+  wait(pending: Pending): void {
+    if (this.#dismissed !== null) return pending.failed(this.#dismissed);
+    this.#current = pending;
+    if (this.#rang) this.ring();
   }
 
   /** Leaves the inbox; a pending {@linkcode ended} never settles. */
   close(): void {
     this.#current = null;
-    this.#leave(this);
+    this.#context.leave(this);
   }
 
   /** The inbox itself is closed: nothing more will be heard. */
   dismiss(): void {
     this.#dismissed = closedError(this.id);
-    this.#current?.reject(this.#dismissed);
+    this.#current?.failed(this.#dismissed);
     this.close();
   }
 
@@ -116,13 +116,13 @@ export class Waiter {
   async look(): Promise<void> {
     const current = this.#current;
     if (current === null || this.#reading) return;
-    const header = await this.#store.readHeader(this.id).catch((error) => {
-      if (isHopeless(error)) current.reject(error); // No later look would see more.
+    const header = await this.#context.store.readHeader(this.id).catch((error) => {
+      if (isHopeless(error)) current.failed(error); // No later look would see more.
       return undefined;
     });
     if (header === undefined || this.#current !== current) return;
-    if (header?.nonce !== current.wait.nonce || !isLive(header)) return this.ring();
-    if (header.state !== "running") current.wait.onWaiting?.(header);
+    if (header?.nonce !== current.nonce || !isLive(header)) return this.ring();
+    if (header.state !== "running") current.onWaiting?.(header);
     // One that is scheduled has a delay to keep.
     if (header.state === "scheduled") this.#run = null;
     else await this.#doubt(current, header);
@@ -133,13 +133,13 @@ export class Waiter {
    * back; or Redis has evicted the list in which it waits. Asking again helps, and leaves alone what is well.
    */
   async #doubt(current: Pending, { fence, owner }: TaskHeader): Promise<void> {
-    const now = this.#clock.monotonic();
+    const now = this.#context.clock.monotonic();
     const run = `${fence} ${owner}`;
     if (this.#run?.of !== run) this.#run = { of: run, from: now };
-    if (now - this.#run.from <= this.#lease) return;
+    if (now - this.#run.from <= this.#context.lease) return;
     this.#run = { of: run, from: now };
-    await current.wait.resubmit().catch((error) => {
-      this.#log({ level: "warn", message: "A task could not be asked for again", id: this.id, error });
+    await current.resubmit().catch((error) => {
+      this.#context.log({ level: "warn", message: "A task could not be asked for again", id: this.id, error });
     });
   }
 
@@ -152,34 +152,34 @@ export class Waiter {
         await this.#readOnce(this.#current);
       }
     } catch (error) {
-      if (isHopeless(error)) return this.#current?.reject(error);
+      if (isHopeless(error)) return this.#current?.failed(error);
       // The store gave up; the next look tries again, until whoever waits gives up.
-      this.#log({ level: "warn", message: "An answer could not be read", id: this.id, error });
+      this.#context.log({ level: "warn", message: "An answer could not be read", id: this.id, error });
     } finally {
       this.#reading = false;
     }
   }
 
   async #readOnce(current: Pending): Promise<void> {
-    const record = await this.#store.read(this.id);
+    const record = await this.#context.store.read(this.id);
     if (this.#current !== current) return;
     if (record === null) return await this.#missing(current);
-    if (record.nonce !== current.wait.nonce) return current.reject(replaced(this.id));
-    if (hasEnded(record)) current.resolve(record);
+    if (record.nonce !== current.nonce) return current.failed(replaced(this.id));
+    if (hasEnded(record)) current.ended(record);
   }
 
   /** A tombstone of this run means deleted; nothing at all, that Redis has lost it. */
   async #missing(current: Pending): Promise<void> {
-    const header = await this.#store.readHeader(this.id);
+    const header = await this.#context.store.readHeader(this.id);
     if (this.#current !== current) return;
     if (header?.state === "deleted") {
-      return current.reject(new TaskCancelledError(`Cannot wait for task ${this.id}: it was deleted`));
+      return current.failed(new TaskCancelledError(`Cannot wait for task ${this.id}: it was deleted`));
     }
     if (header !== null) return;
-    await current.wait.resubmit().catch((error) => {
+    await current.resubmit().catch((error) => {
       // A Redis that has lost it may be away or read-only still (a failover): the next look asks again.
       if (error instanceof ConnectionLostError) throw error;
-      current.reject(error);
+      current.failed(error);
     });
   }
 }

@@ -27,14 +27,22 @@ export function recordOf(id: string, text: string): TaskRecord {
 
 /** Reads ids that stand behind each other, each as `<bytes>:<id>`. */
 export function readIds(message: string): string[] {
+  // deno-lint-ignore no-control-regex
+  if (/^[\x00-\x7f]*$/.test(message)) return cut(message, (from, end) => message.slice(from, end));
   const bytes = new TextEncoder().encode(message);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  // One character a byte, to find one's way in; no id is taken from it.
+  const map = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+  return cut(map, (from, end) => decoder.decode(bytes.subarray(from, end)));
+}
+
+function cut(message: string, slice: (from: number, end: number) => string): string[] {
   const ids: string[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const colon = bytes.indexOf(58, at);
-    const length = Number(decoder.decode(bytes.subarray(at, colon)));
-    if (colon < 0 || !Number.isSafeInteger(length)) break;
-    ids.push(decoder.decode(bytes.subarray(colon + 1, colon + 1 + length)));
+  for (let at = 0; at < message.length;) {
+    const colon = message.indexOf(":", at);
+    const length = Number(message.slice(at, colon));
+    if (colon < 0 || !Number.isSafeInteger(length) || length < 0) break;
+    ids.push(slice(colon + 1, colon + 1 + length));
     at = colon + 1 + length;
   }
   return ids;
