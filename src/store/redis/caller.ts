@@ -125,7 +125,7 @@ export const takeScript: Script = defineScript(
 local id, reader = ARGV[3], ARGV[4]
 local r = call("GET", recordKey(id))
 if not r then return false end
-if not isRecord(r) then return isBare(r) and r end
+if not isRecord(r) then return isBare(r) and ARGV[5] == "" and r end
 local state = sub(r, 2, 2)
 if state == "8" or (ARGV[5] ~= "" and sub(r, 80, 99) ~= ARGV[5]) then return false end
 if state < "4" or sub(r, 4, 4) == "1" then return r end
