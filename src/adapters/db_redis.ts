@@ -4,7 +4,8 @@
  * What has to be known about it:
  * - It dials again by itself and sends again what lost its answer. It is allowed no retry and one dial a client.
  * - It reads an error as the end of a reply, also within an array: what is left of that array is then taken for the next
- *   replies, for ever. So every error is followed by a question whose answer is known (`#checkOrder`).
+ *   replies, for ever. And it takes the end of a connection for the end of a reply: half a number is a number, and a text
+ *   that has not come is zeros. So every batch is followed by a question whose answer is known (`#write`).
  * - It sends a command when the one before is answered, so batches go through its pipeline.
  * - Asked for bytes, it gives a status such as `OK` as a view of its read buffer, which the next reply of a pipeline
  *   overwrites. So in a batch only the commands of `BULK` are asked for bytes. (No script of errand's answers a status.)
@@ -85,6 +86,8 @@ class DbRedisWire implements Wire {
   readonly #over = new AbortController();
   /** Whether login and database were accepted. */
   #ready = false;
+  readonly #name = crypto.randomUUID().slice(0, 8);
+  #batches = 0;
   /** The batch that was sent last. */
   #last: Promise<unknown> = Promise.resolve();
   #subscription: DbRedisSubscription | undefined;
@@ -142,34 +145,24 @@ class DbRedisWire implements Wire {
 
   async #exchange(commands: readonly Command[]): Promise<Reply[]> {
     try {
-      const replies = await this.#write(commands);
-      if (replies.some((reply) => reply instanceof RedisReplyError)) await this.#checkOrder();
-      return replies;
+      return await this.#write(commands);
     } catch (error) {
       throw withReason(error);
     }
   }
 
+  /** Behind every batch stands a question whose answer is known: only with it are the other answers what they seem. */
   async #write(commands: readonly Command[]): Promise<Reply[]> {
-    const [first] = commands;
-    if (commands.length === 1 && first) return [await this.#call(first)];
+    const token = `${this.#name}-${++this.#batches}`;
     const pipeline = this.#client.pipeline();
     for (const [name, ...args] of commands) pipeline.sendCommand(name, args, BULK.has(name) ? AS_BYTES : undefined);
-    return (await pipeline.flush()).map((reply) => this.#toReply(reply));
-  }
-
-  #call([name, ...args]: Command): Promise<Reply> {
-    return this.#client.sendCommand(name, args, AS_BYTES).catch((error) => {
-      if (this.#isReply(error)) return error;
-      throw error;
-    }).then((reply) => this.#toReply(reply));
-  }
-
-  async #checkOrder(): Promise<void> {
-    const token = crypto.randomUUID();
-    const answer = await this.#call(["PING", token]);
-    if (answer === token || (answer instanceof RedisReplyError && NO_PING.has(answer.code))) return;
-    throw new Error("an error within an array was answered, after which @db/redis mistakes every reply");
+    pipeline.sendCommand("PING", [token]);
+    const replies = (await pipeline.flush()).map((reply) => this.#toReply(reply));
+    const answer = replies.pop();
+    if (answer === token || (answer instanceof RedisReplyError && NO_PING.has(answer.code))) return replies;
+    throw new Error(
+      "an error within an array was answered, or half a reply, after which @db/redis mistakes every reply",
+    );
   }
 
   async #receive(
@@ -227,11 +220,11 @@ const AS_BYTES = { returnUint8Arrays: true };
 const TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Commands that answer with texts of users, never with a status: their bytes have a buffer of their own. */
 const BULK: ReadonlySet<string> = new Set(
-  ("ECHO EVAL EVALSHA GET GETRANGE MGET HGET HMGET HGETALL HKEYS HVALS LINDEX LPOP LRANGE RPOP SMEMBERS SPOP " +
+  ("BLPOP BRPOP ECHO EVAL EVALSHA GET GETRANGE MGET HGET HMGET HGETALL HKEYS HVALS LINDEX LPOP LRANGE RPOP SMEMBERS SPOP " +
     "ZRANGE ZRANGEBYSCORE ZPOPMIN ZPOPMAX").split(" "),
 );
 /** Codes with which PING too is refused. */
-const NO_PING = new Set(["NOAUTH", "NOPERM", "LOADING", "MASTERDOWN", "BUSY"]);
+const NO_PING = new Set(["NOAUTH", "NOPERM", "LOADING", "MASTERDOWN", "BUSY", "MISCONF"]);
 
 /** The end of a connection is an error without a message. */
 function withReason(error: unknown): unknown {

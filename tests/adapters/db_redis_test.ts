@@ -13,6 +13,7 @@ import type { LogEntry } from "../../src/log.ts";
 import type { RedisPort, RedisReplyError } from "../../src/port/redis.ts";
 import { lost } from "../conformance/redis_port_life.ts";
 import { testRedisPort } from "../conformance/redis_port.ts";
+import { CutProxy } from "../cuts/cut_proxy.ts";
 import { Authority } from "../support/certificates.ts";
 import { startProxy } from "../support/proxy.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
@@ -103,6 +104,27 @@ function testPeculiarities(module: DbRedisModule): void {
       await assert.rejects(port.exec([["EVAL", NESTED, "0"]]), lost(true));
       assert.deepEqual(await port.exec([["ECHO", "4"], ["ECHO", "5"]]), ["4", "5"]);
       port.close();
+    });
+
+    it("takes no half reply for an answer: where a connection ends, half a number is a number to the client", async () => {
+      const proxy = new CutProxy(server.port);
+      await proxy.listen();
+      const port = await open(proxy.url);
+      await server.cli("SET", "k", "text");
+      for (let after = 0; after <= 24; after++) {
+        await until(() => port.exec([["PING"]]).then(() => true, () => false), "the connection is there");
+        proxy.count({ direction: "answer", after, how: "end" });
+        const calls = [
+          port.exec([["GET", "k"], ["STRLEN", "k"], ["EVAL", "return 1234", "0"]]),
+          port.exec([["ECHO", "x"]]),
+        ];
+        for (const [index, expected] of [["text", 4, 1234], ["x"]].entries()) {
+          const answer = await calls[index]!.catch((error) => lost(true)(error) ? expected : error);
+          assert.deepEqual(answer, expected, `after byte ${after}`);
+        }
+      }
+      port.close();
+      await proxy.close();
     });
 
     it("takes an error for an answer also when PING itself is forbidden", async () => {

@@ -13,14 +13,16 @@ export interface Cut {
   readonly direction: "request" | "answer";
   /** So many bytes still arrive; 0: none, from the moment the first one comes. */
   readonly after: number;
-  /** A reset, or an orderly end in the middle of a message. */
-  readonly how: "reset" | "end";
+  /** A reset, or an orderly end in the middle of a message; or a reset of which the server hears nothing. */
+  readonly how: "reset" | "end" | "ghost";
 }
 
 interface Pair {
   readonly near: Socket;
   readonly far: Socket;
   isCut: boolean;
+  /** The server's side stays open. */
+  isGhost: boolean;
 }
 
 /** A running proxy to one loopback port. */
@@ -28,6 +30,7 @@ export class CutProxy {
   readonly #target: number;
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
+  readonly #ghosts = new Set<Socket>();
   #cut: Cut | undefined;
   /** Bytes that came in each direction since `count()`. */
   passed = { request: 0, answer: 0 };
@@ -80,20 +83,23 @@ export class CutProxy {
   /** Ends it and all its connections. */
   close(): Promise<void> {
     this.reset();
+    for (const ghost of this.#ghosts) ghost.destroy();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
 
   #join(near: Socket): void {
     const far = connect(this.#target, "127.0.0.1");
-    const pair = { near, far, isCut: false };
+    const pair: Pair = { near, far, isCut: false, isGhost: false };
     this.#pairs.add(pair);
     for (const socket of [near, far]) {
       socket.setNoDelay(true);
       socket.on("error", () => {}); // Its end follows.
       socket.on("close", () => {
         this.#pairs.delete(pair);
+        this.#ghosts.delete(far);
         near.destroy();
-        far.destroy();
+        if (pair.isGhost && socket === near) this.#ghosts.add(far);
+        else far.destroy();
       });
     }
     near.on("data", (chunk) => this.#pass(pair, "request", chunk));
@@ -114,8 +120,9 @@ export class CutProxy {
   }
 }
 
-function end({ near, far }: Pair, how: Cut["how"]): void {
-  if (how === "reset") near.resetAndDestroy();
-  else near.destroy();
-  far.destroy();
+function end(pair: Pair, how: Cut["how"]): void {
+  pair.isGhost = how === "ghost";
+  if (how === "end") pair.near.destroy();
+  else pair.near.resetAndDestroy();
+  if (!pair.isGhost) pair.far.destroy();
 }
