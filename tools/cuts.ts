@@ -2,17 +2,17 @@
  * Cuts connections after every byte of every call, with every client on every runtime, prints what became of it, and writes
  * `docs/cuts.md`.
  *
- *     deno task cuts [--adapter ioredis] [--runtime bun] [--verb claim] [--every 7] [--whole] [--lanes 6]
+ *     deno task cuts [--adapter ioredis] [--runtime bun] [--verb claim] [--every 7] [--whole] [--lanes 6] [--resume folder]
  *
- * With any of the first four it only prints. `--every 7` makes one cut of seven, `--whole` cuts every byte of a
- * script's text instead of one of sixteen in its middle. The exit code is 1 when anything was lost,
- * done twice, hung or left open. Needs Deno, Bun and Node, a redis-server, and about half an hour for everything.
- * `@db/redis` is left out where it cannot be imported (`ERRAND_TEST_IMPORT_MAP`, as in `compatibility.ts`).
+ * With any of the first four it only prints. `--every 7` makes one cut of seven, `--whole` cuts a script's text at every byte
+ * instead of one of sixteen in its middle. `--resume` keeps the table of each clean pair in a folder, and takes from there
+ * what an earlier run has finished. The exit code is 1 when anything was lost, done twice, hung or left open. Needs Deno, Bun
+ * and Node, a redis-server, and about half an hour for everything; `@db/redis` comes as it does in `compatibility.ts`.
  *
  * @module
  */
 import { spawn, spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
@@ -46,6 +46,7 @@ const { values } = parseArgs({
     every: { type: "string" },
     whole: { type: "boolean", default: false },
     lanes: { type: "string", default: "6" },
+    resume: { type: "string" },
     /** In the process that makes the cuts: prints rows as lines of JSON. */
     child: { type: "boolean", default: false },
   },
@@ -69,6 +70,17 @@ async function cutHere(client: ClientName): Promise<void> {
     lanes: Number(values.lanes),
     onRow: (row) => console.log(JSON.stringify(row)),
   });
+}
+
+/** The table of an earlier run, or of one made now. */
+async function tableFor(client: ClientName, runtime: Runtime): Promise<Table> {
+  if (values.resume === undefined) return await cutIn(client, runtime);
+  const file = join(values.resume, `${client.replace("/", "-")}-${runtime}.json`);
+  if (existsSync(file)) return JSON.parse(readFileSync(file, "utf8")) as Table;
+  const table = await cutIn(client, runtime);
+  mkdirSync(values.resume, { recursive: true });
+  if (isClean(table)) writeFileSync(file, JSON.stringify(table));
+  return table;
 }
 
 /** Runs one pair in a process of its runtime; its rows are printed as they come. */
@@ -157,7 +169,7 @@ async function main(): Promise<void> {
   for (const { client, runtime } of pairs()) {
     if (values.adapter !== undefined && values.adapter !== client) continue;
     if (values.runtime !== undefined && values.runtime !== runtime) continue;
-    tables.push(await cutIn(client, runtime));
+    tables.push(await tableFor(client, runtime));
   }
   const all = sumOf(tables.flatMap(({ rows }) => rows));
   console.log(`\n${tables.length} pairs: ${cellsOf(all).slice(1).join("  ")}`);

@@ -90,7 +90,7 @@ async function plan({ client, trials, choose, whole = false }: CutOptions): Prom
       slowest: 0,
       findings: [],
     };
-    const cuts = choose(allCuts(bytes, whole));
+    const cuts = choose(allCuts(bytes, trial.hows ?? ["reset", "end"], whole));
     for (let at = 0; at < cuts.length; at += PART) parts.push({ trial, row, cuts: cuts.slice(at, at + PART) });
   }
   await world.close();
@@ -109,11 +109,11 @@ async function measure(world: World, trial: Trial): Promise<Row["bytes"]> {
   return [request, answer];
 }
 
-/** Every byte of both directions; resets and orderly ends take turns. */
-function allCuts([request, answer]: Row["bytes"], whole: boolean): Cut[] {
+/** Every byte of both directions; the ways to cut take turns. */
+function allCuts([request, answer]: Row["bytes"], hows: readonly Cut["how"][], whole: boolean): Cut[] {
   const cuts: Cut[] = [];
   const add = (direction: Cut["direction"], after: number) =>
-    cuts.push({ direction, after, how: cuts.length % 2 === 0 ? "reset" : "end" });
+    cuts.push({ direction, after, how: hows[cuts.length % hows.length]! });
   const isMiddle = (after: number) => request > 10 * TEXT_ENDS && after > TEXT_ENDS && after < request - TEXT_ENDS;
   for (let after = 0; request > 0 && after <= request; after++) {
     if (whole || !isMiddle(after) || after % TEXT_STEP === 0) add("request", after);
@@ -158,8 +158,9 @@ class Cutter {
 }
 
 async function makeCut(world: World, run: Run, { cut, row }: { cut: Cut; row: Row }): Promise<Finding | undefined> {
-  await world.refresh();
-  await run.prepare();
+  const ready = world.refresh().then(() => run.prepare());
+  const trouble = await within(ready, "the next cut", LIMIT).then(() => undefined, String);
+  if (trouble !== undefined) return { kind: "hung", text: `the connection did not come back: ${trouble}` };
   world.proxy.count(cut);
   const from = performance.now();
   const call = run.call().then((value): Outcome => ({ value }), (error): Outcome => ({ error }));

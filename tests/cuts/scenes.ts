@@ -45,8 +45,10 @@ async function running(world: World, ...ids: string[]): Promise<Ownership[]> {
   return (await world.direct.claim(claimOf(1))).tasks.map(own);
 }
 
+/** Failed for good; only those are dead letters that nobody asked for. */
 async function dead(world: World, ...ids: string[]): Promise<void> {
-  for (const task of await running(world, ...ids)) {
+  for (const id of ids) await world.direct.enqueue(ask(id, { kind: "enqueued" }));
+  for (const task of (await world.direct.claim(claimOf(1))).tasks.map(own)) {
     await world.direct.fail(task, { state: "failed", outcome: '\n!{"name":"Error","message":"no"}' });
   }
 }

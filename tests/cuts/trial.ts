@@ -5,6 +5,7 @@
  */
 import { ConnectionLostError } from "../../src/errors.ts";
 import { reasonText } from "../../src/adapters/link.ts";
+import type { Cut } from "./cut_proxy.ts";
 import type { Scene } from "./scenes.ts";
 import { insist, isSame, type Picture, type World } from "./world.ts";
 
@@ -33,6 +34,8 @@ export interface Run {
 /** A kind of call to be cut, byte by byte. */
 export interface Trial {
   readonly name: string;
+  /** How it is cut, in turn. @default reset, end */
+  readonly hows?: readonly Cut["how"][];
   open(world: World): Promise<Run>;
 }
 
