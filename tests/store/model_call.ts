@@ -3,19 +3,41 @@
  *
  * @module
  */
-import type { Ownership, PutRequest, RenewRequest, Store } from "../../src/store/store.ts";
+import type { Ownership, PutRequest, RenewRequest, Store, TakeRequest } from "../../src/store/store.ts";
 import type { Command } from "./model_commands.ts";
-import type { Seen } from "./model_walk.ts";
 
 /** A call, to be made once on each store. */
-type Call = (store: Store) => Promise<unknown>;
+export type Call = (store: Store) => Promise<unknown>;
+/** What a walk has seen, for commands to point into. */
+export interface Seen {
+  readonly nonces: string[];
+  readonly owned: Ownership[];
+  readonly sequences: Map<string, number>;
+  readonly calls: Call[];
+  counter: number;
+}
+/** The commands that are calls of a store. */
+export type CallCommand = Exclude<
+  Command,
+  { verb: "advance" | "plant" | "flush" | "evict" | "snapshot" | "restore" | "damage" | "fill" }
+>;
 type Of<V extends Command["verb"]> = Extract<Command, { verb: V }>;
 
 const NAMES = ["x", "y"];
 
 /** The call that a command means now; null when what it points to does not exist yet. */
-export function callOf(command: Exclude<Command, { verb: "advance" | "plant" }>, seen: Seen): Call | null {
+export function callOf(command: CallCommand, seen: Seen, hasToken: (name: string) => boolean): Call | null {
   switch (command.verb) {
+    case "resend":
+      return seen.calls.at(-1 - command.back) ?? null;
+    case "openInbox":
+    case "openControl":
+    case "openBell":
+      return opening(command, hasToken);
+    case "enqueueMany":
+    case "finishMany":
+    case "progressMany":
+      return inOneTurn(command, seen);
     case "enqueue":
       return enqueue(command, seen);
     case "claim":
@@ -23,7 +45,6 @@ export function callOf(command: Exclude<Command, { verb: "advance" | "plant" }>,
     case "put":
       return put(command, seen);
     case "complete":
-    case "race":
     case "fail":
     case "progress":
     case "release":
@@ -74,6 +95,50 @@ function nonceOf({ client, nonce }: { client: string; nonce: number }, seen: See
   return made;
 }
 
+/** Opens what hears, lets it hear once, closes it. */
+function opening(command: Of<"openInbox" | "openControl" | "openBell">, hasToken: (name: string) => boolean): Call {
+  switch (command.verb) {
+    case "openInbox":
+      return async (store) => {
+        let hear = (_: readonly string[]) => {};
+        const heard = new Promise<readonly string[]>((resolve) => hear = resolve);
+        const inbox = await store.openInbox(command.client, (ids) => hear(ids), () => {});
+        await store.pingInbox(command.client);
+        const ids = await heard;
+        inbox.close();
+        return ids;
+      };
+    case "openControl":
+      return async (store) => (await store.openControl(command.listener, () => {}, () => {})).close();
+    case "openBell": {
+      const rings = command.names.some(hasToken);
+      return async (store) => {
+        const bell = await store.openBell();
+        const waiting = bell.wait(command.names, 60_000);
+        if (!rings) await bell.cancel();
+        const name = await waiting.finally(() => bell.close());
+        return name;
+      };
+    }
+  }
+}
+
+/** Calls of one verb, made in one turn; each has an answer of its own, or an error. */
+function inOneTurn(command: Of<"enqueueMany" | "finishMany" | "progressMany">, seen: Seen): Call | null {
+  const calls = command.items.map((item) => {
+    if (command.verb === "enqueueMany") {
+      return enqueue({ verb: "enqueue", ...item as Of<"enqueueMany">["items"][0] }, seen);
+    }
+    if (command.verb === "progressMany") return ownersCall({ verb: "progress", ...item }, seen);
+    const { own, state, retryIn } = item as Of<"finishMany">["items"][0];
+    if (state === "succeeded") return ownersCall({ verb: "complete", own }, seen);
+    return ownersCall({ verb: "fail", own, state: state as "failed", retryIn }, seen);
+  }).filter((call) => call !== null);
+  if (calls.length === 0) return null;
+  const nameOf = ({ name }: Error) => ({ error: name });
+  return (store) => Promise.all(calls.map((call) => call(store).catch(nameOf)));
+}
+
 function enqueue(command: Of<"enqueue">, seen: Seen): Call {
   const { verb: _, client, nonce: __, own, kind, ifExists, ...rest } = command;
   const request = {
@@ -118,7 +183,7 @@ function put(command: Of<"put">, seen: Seen): Call {
 }
 
 function ownersCall(
-  command: Of<"complete" | "race" | "fail" | "progress" | "release" | "renew">,
+  command: Of<"complete" | "fail" | "progress" | "release" | "renew">,
   seen: Seen,
 ): Call | null {
   const { owned } = seen;
@@ -127,11 +192,6 @@ function ownersCall(
   switch (command.verb) {
     case "complete":
       return (store) => store.complete(task, `\njson=${task.fence}`);
-    case "race": {
-      const other = owned.at(-1 - command.other % owned.length)!;
-      const failure = { state: "failed", outcome: "\n!{}" } as const;
-      return (store) => Promise.all([store.complete(task, "\njson=1"), store.fail(other, failure)]);
-    }
     case "fail": {
       const { state, retryIn } = command;
       const failure = { state: state as "failed", outcome: "\n!{}", ...(retryIn < 0 ? {} : { retryIn }) };
@@ -162,7 +222,7 @@ function group(task: Ownership, count: number, owned: readonly Ownership[]): Own
 }
 
 function clientsCall(
-  command: Of<"cancel" | "take" | "acknowledge" | "read" | "markListened" | "leave">,
+  command: Of<"cancel" | "take" | "acknowledge" | "read" | "readHeader" | "isListened" | "markListened" | "leave">,
   seen: Seen,
 ): Call {
   switch (command.verb) {
@@ -171,16 +231,20 @@ function clientsCall(
       const request = { id: command.id, unlessJoined: command.unlessJoined, ...(nonce ? { nonce } : {}) };
       return (store) => store.cancel(request);
     }
-    case "take":
-      return (store) => store.take({ id: command.id, reader: command.client });
-    case "acknowledge":
-      return (store) => store.acknowledge({ id: command.id, reader: command.client });
+    case "take": {
+      const request = reading(command, seen);
+      return (store) => store.take(request);
+    }
+    case "acknowledge": {
+      const request = reading(command, seen);
+      return (store) => store.acknowledge(request);
+    }
     case "read":
-      return async (store) => [
-        await store.read(command.id).catch(nameOf),
-        await store.isListened("x"),
-        await store.readHeader(command.id).then(headerOf, nameOf),
-      ];
+      return (store) => store.read(command.id);
+    case "readHeader":
+      return async (store) => headerOf(await store.readHeader(command.id));
+    case "isListened":
+      return (store) => store.isListened(command.name);
     case "markListened":
       return (store) => store.markListened([command.name], command.listener, command.duration);
     case "leave":
@@ -188,8 +252,9 @@ function clientsCall(
   }
 }
 
-function nameOf(error: Error): string {
-  return error.name;
+function reading({ id, client, nonce }: Of<"take" | "acknowledge">, seen: Seen): TakeRequest {
+  const run = nonce < 0 ? undefined : seen.nonces.at(-nonce);
+  return { id, reader: client, ...(run === undefined ? {} : { nonce: run }) };
 }
 
 /** Of a header only what every store has to answer: it may be part of a whole record. */

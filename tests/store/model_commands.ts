@@ -3,25 +3,36 @@
  * or nonce but point into what the walk has seen so far ("the third ownership"), which stays meaningful when commands
  * before them are left out.
  *
- * Previous: `model_test.ts`. Next: `model_walk.ts`.
+ * Previous: `model_test.ts`. Next: `model_scenes.ts`, `model_walk.ts`.
  *
  * @module
  */
 import fc from "fast-check";
 
-const IDS = ["a", "b:é", "c"] as const;
+/** The ids of all tasks. */
+export const IDS = ["a", "b:é", "c"] as const;
 const NAMES = ["x", "y"] as const;
 /** Clients: they submit, withdraw, read. */
 export const CLIENTS = ["client-ada--", "client-bob--"] as const;
 /** Listeners: they claim. */
 export const LISTENERS = ["listener-one", "listener-two"] as const;
 
-const id = fc.constantFrom("a", ...IDS);
-const name = fc.constantFrom(...NAMES);
-const client = fc.constantFrom(...CLIENTS);
+/** Kinds of keys, of which one may be evicted, or be of a wrong type. */
+const KINDS =
+  // deno-fmt-ignore
+  ["record", "joined", "queue", "scheduled", "lease", "dead", "done", "stats", "bell", "listen", "listener"] as const;
+/** One of them. */
+export type KeyKind = typeof KINDS[number];
+
+/** The id of a command. */
+export const id = fc.constantFrom("a", ...IDS);
+/** Its name. */
+export const name = fc.constantFrom(...NAMES);
+/** Its client. */
+export const client = fc.constantFrom(...CLIENTS);
 const listener = fc.constantFrom(...LISTENERS);
 /** Twice the longer one is more than the five minutes that a record outlives its deadline. */
-const lease = fc.constantFrom(1_000, 1_000, 1_000, 200_000);
+export const lease = fc.constantFrom(1_000, 1_000, 1_000, 200_000);
 /** Zero takes a new nonce, another number one that was used before. */
 const nonce = fc.oneof({ weight: 7, arbitrary: fc.constant(0) }, {
   weight: 3,
@@ -29,28 +40,39 @@ const nonce = fc.oneof({ weight: 7, arbitrary: fc.constant(0) }, {
 });
 /** Which of the ownerships seen so far. */
 const own = fc.nat(50);
-const resultTtl = fc.constantFrom(5_000, 60_000, 900_000);
+/** How long its result is kept. */
+export const resultTtl = fc.constantFrom(5_000, 60_000, 900_000);
+
+const enqueueFields = {
+  id,
+  name,
+  client,
+  nonce,
+  resultTtl,
+  kind: fc.constantFrom("asked", "enqueued"),
+  timeout: fc.constantFrom(0, 2_000, 20_000, 400_000),
+  delay: fc.constantFrom(0, 0, 0, 700),
+  ifExists: fc.constantFrom("join", "join", "join", "replace", "reject"),
+  own: fc.constantFrom(0, 0, 0, 1_000, 200_000),
+};
+/** How an attempt ends. */
+const finish = fc.record({
+  own,
+  state: fc.constantFrom("succeeded", "succeeded", "failed", "cancelled", "expired"),
+  retryIn: fc.constantFrom(-1, 0, 500, 1_999, 2_000, 2_001, 3_000),
+});
 
 const commands = {
   advance: fc.record({ ms: fc.constantFrom(1, 300, 700, 1_000, 1_000, 4_000, 61_000) }),
-  enqueue: fc.record({
-    id,
-    name,
-    client,
-    nonce,
-    resultTtl,
-    kind: fc.constantFrom("asked", "enqueued"),
-    timeout: fc.constantFrom(0, 2_000, 20_000, 400_000),
-    delay: fc.constantFrom(0, 0, 0, 700),
-    ifExists: fc.constantFrom("join", "join", "join", "replace", "reject"),
-    own: fc.constantFrom(0, 0, 0, 1_000, 200_000),
-  }),
+  enqueue: fc.record(enqueueFields),
   plant: fc.record({
     id,
     name,
     timeout: fc.constantFrom(0, 3_000),
-    /** Written over whatever is there, if that neither runs nor sleeps: nothing that can be read, or a later version's record. */
-    over: fc.constantFrom("", "", "", "garbage", `2${"x".repeat(150)}`),
+    /** Written over whatever is there: nothing that can be read, or a later version's record. */
+    over: fc.constantFrom("", "", "", "garbage", `2${"x".repeat(150)}`, `13${"0".repeat(98)}`),
+    /** Does its id stand in the list of the name, too? */
+    hinted: fc.constantFrom(true, true, true, false),
   }),
   claim: fc.record({
     listener,
@@ -62,8 +84,6 @@ const commands = {
     presence: fc.constantFrom(0, 0, 0, 2_000, 90_000),
   }),
   complete: fc.record({ own }),
-  /** Two ends said in one turn: on Redis they share a script call. */
-  race: fc.record({ own, other: own }),
   fail: fc.record({
     own,
     state: fc.constantFrom("failed", "cancelled", "expired"),
@@ -93,9 +113,11 @@ const commands = {
     state: fc.constantFrom("stored", "running", "succeeded", "failed"),
     timeout: fc.constantFrom(0, 5_000, 20_000),
   }),
-  take: fc.record({ id, client }),
-  acknowledge: fc.record({ id, client }),
+  take: fc.record({ id, client, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),
+  acknowledge: fc.record({ id, client, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),
   read: fc.record({ id }),
+  readHeader: fc.record({ id }),
+  isListened: fc.record({ name }),
   markListened: fc.record({ name, listener, duration: fc.constantFrom(1_000, 5_000, 90_000) }),
   leave: fc.record({ listener }),
   ring: fc.record({ name }),
@@ -108,6 +130,24 @@ const commands = {
   requeue: fc.record({ id, client, nonce }),
   remove: fc.record({ id, name, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),
   counts: fc.record({ name }),
+  /** A connection of each kind is opened, hears one message or token, and is closed. */
+  openInbox: fc.record({ client }),
+  openControl: fc.record({ listener }),
+  openBell: fc.record({ names: fc.constantFrom(["x"], ["y"], ["y", "x"]) }),
+  /** The same words as a call before. */
+  resend: fc.record({ back: fc.constantFrom(0, 0, 1, 2, 4) }),
+  /** Calls of one turn, which on Redis share a script call. */
+  enqueueMany: fc.record({ items: fc.array(fc.record(enqueueFields), { minLength: 2, maxLength: 6 }) }),
+  finishMany: fc.record({ items: fc.array(finish, { minLength: 2, maxLength: 6 }) }),
+  progressMany: fc.record({ items: fc.array(fc.record({ own }), { minLength: 2, maxLength: 4 }) }),
+  flush: fc.record({}),
+  snapshot: fc.record({}),
+  restore: fc.record({}),
+  evict: fc.record({ kind: fc.constantFrom(...KINDS), id, name }),
+  /** For so many calls a key is of a wrong type. */
+  damage: fc.record({ kind: fc.constantFrom(...KINDS), id, name, calls: fc.integer({ min: 1, max: 4 }) }),
+  /** For so many calls memory is full. */
+  fill: fc.record({ calls: fc.integer({ min: 1, max: 6 }) }),
 };
 
 type Kinds = typeof commands;
@@ -116,96 +156,40 @@ type Verb = keyof Kinds;
 /** One step of a walk. */
 export type Command = { [V in Verb]: { verb: V } & (Kinds[V] extends fc.Arbitrary<infer T> ? T : never) }[Verb];
 
-/** How often each verb comes; the rest come once. */
+/** How often each verb comes; the rest come three times. */
 const WEIGHTS: Partial<Record<Verb, number>> = {
-  advance: 4,
-  enqueue: 6,
-  claim: 6,
-  withdraw: 2,
-  renew: 2,
-  fail: 2,
-  requeue: 2,
+  advance: 12,
+  enqueue: 18,
+  claim: 18,
+  complete: 4,
+  fail: 6,
+  finishMany: 4,
+  enqueueMany: 3,
+  release: 5,
+  renew: 6,
+  withdraw: 5,
+  cancel: 4,
+  put: 4,
+  remove: 4,
+  leave: 4,
+  take: 4,
+  requeue: 6,
+  resend: 5,
+  read: 4,
+  readHeader: 4,
+  isListened: 4,
+  markListened: 4,
+  openInbox: 4,
+  openControl: 4,
+  openBell: 4,
+  ring: 4,
+  counts: 4,
 };
 
 /** Any command. */
-const command: fc.Arbitrary<Command> = fc.oneof(
+export const command: fc.Arbitrary<Command> = fc.oneof(
   ...(Object.keys(commands) as Verb[]).map((verb) => ({
-    weight: WEIGHTS[verb] ?? 1,
+    weight: WEIGHTS[verb] ?? 3,
     arbitrary: (commands[verb] as fc.Arbitrary<object>).map((fields) => ({ verb, ...fields }) as Command),
   })),
-);
-
-const enqueued = fc.record({ id, name, client, resultTtl }).map((fields): Command & { verb: "enqueue" } => ({
-  ...fields,
-  verb: "enqueue",
-  nonce: 0,
-  kind: "asked",
-  timeout: 0,
-  delay: 0,
-  ifExists: "join",
-  own: 0,
-}));
-const claimed: Command = {
-  verb: "claim",
-  listener: "listener-one",
-  lease: 1_000,
-  back: -1,
-  free: 5,
-  names: ["x", "y"],
-  presence: 0,
-};
-
-/** What random commands would hardly ever come to. */
-const scenes: fc.Arbitrary<Command[]>[] = [
-  // Listeners that die, until the task is given up.
-  fc.integer({ min: 2, max: 5 }).map((deaths) =>
-    Array.from({ length: deaths }, (): Command[] => [claimed, { verb: "advance", ms: 4_000 }]).flat()
-  ),
-  // A caller withdraws what it has just enqueued.
-  fc.tuple(enqueued, client, lease).map(([task, client, lease]): Command[] => [
-    task,
-    { verb: "withdraw", id: task.id, client, nonce: 1, lease },
-  ]),
-  // Dead hints at the head of a list, and an enqueue that meets them.
-  fc.tuple(enqueued, fc.integer({ min: 1, max: 5 }), id).map(([task, corpses, id]): Command[] => [
-    ...Array.from({ length: corpses }, (): Command[] => [
-      task,
-      { verb: "cancel", id: task.id, nonce: -1, unlessJoined: false },
-    ]).flat(),
-    { ...task, id },
-  ]),
-  // A retry that would be due at, before or after the deadline.
-  fc.tuple(enqueued, fc.constantFrom(1_999, 2_000, 2_001)).map(([task, retryIn]): Command[] => [
-    { ...task, timeout: 2_000 },
-    claimed,
-    { verb: "fail", own: 0, state: "failed", retryIn },
-  ]),
-  // Dead letters, more than are kept, and what becomes of one.
-  fc.tuple(enqueued, fc.array(fc.constantFrom("a", "b:é", "c"), { minLength: 1, maxLength: 4 }), command).map(
-    ([task, ids, last]): Command[] => [
-      ...ids.flatMap((id): Command[] => [
-        { ...task, kind: "enqueued", id },
-        claimed,
-        { verb: "fail", own: 0, state: "failed", retryIn: -1 },
-        { verb: "advance", ms: 4_000 },
-      ]),
-      last,
-      { verb: "dead", name: task.name, offset: 0, limit: 100, newestFirst: false },
-    ],
-  ),
-  // An answer that is read once, and a late copy of its enqueue.
-  fc.tuple(enqueued, client).map(([task, client]): Command[] => [
-    task,
-    claimed,
-    { verb: "complete", own: 0 },
-    { verb: "take", id: task.id, client },
-    { verb: "acknowledge", id: task.id, client },
-    { ...task, nonce: 1 },
-  ]),
-];
-
-/** A command, or now and then a scene. */
-export const steps: fc.Arbitrary<Command[]> = fc.oneof(
-  { weight: 20, arbitrary: command.map((one) => [one]) },
-  ...scenes.map((arbitrary) => ({ weight: 1, arbitrary })),
 );

@@ -1,49 +1,39 @@
 /**
- * Memory store against Redis store: random walks of commands, after each of which both have to say and hold the same.
+ * Memory store against Redis store: random walks of commands and faults, after each step of which both have to say and
+ * hold the same.
  *
  * Both claim to be the same protocol, the memory store being its executable specification, so every difference is a
- * mistake in one of them. `MODEL_SEED` repeats a walk that failed (the report names it), `MODEL_STEPS` says how far to
- * go in all.
+ * mistake in one of them. Each runtime walks other walks; `deno task model` goes as far as you like, with fresh ones.
  *
- * Next: `model_commands.ts`, `model_call.ts`, `model_walk.ts`.
+ * Next: `model_run.ts`, `model_commands.ts`, `model_walk.ts`.
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import process from "node:process";
-import fc from "fast-check";
-import type { RedisPort } from "../../src/port/redis.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
-import { testConnect } from "../support/test_client.ts";
-import { steps } from "./model_commands.ts";
-import { RedisMessages } from "./model_messages.ts";
-import { KEYS, walk } from "./model_walk.ts";
+import { runModel } from "./model_run.ts";
 
-/** The longest walk; the lengths are spread evenly below it, so that a walk takes half as many steps on average. */
-const LONGEST = 120;
-const SEED = Number(process.env.MODEL_SEED ?? 20_260_730);
-const STEPS = Number(process.env.MODEL_STEPS ?? 3_000);
+/** About so many steps on each runtime; once in a run of all checks `tools/model.ts` takes 10,000. */
+const STEPS = 500;
+const SEED = "Deno" in globalThis ? 101 : process.versions.bun ? 202 : 303;
 
 let server: RedisServer;
-let port: RedisPort;
-let messages: RedisMessages;
 before(async () => {
   server = await startRedis();
-  port = await testConnect(server.url);
-  messages = await RedisMessages.open(port, KEYS);
 });
-after(async () => {
-  messages.close();
-  port.close();
-  await server.stop();
-});
+after(() => server.stop());
 
 describe("memory store and Redis store", () => {
-  it("answer and hold the same after every step of a random walk", { timeout: 600_000 }, async () => {
-    const walks = fc.array(steps, { minLength: 1, maxLength: LONGEST, size: "max" }).map((parts) => parts.flat());
-    await fc.assert(fc.asyncProperty(walks, (commands) => walk(port, messages, commands)), {
-      seed: SEED,
-      numRuns: Math.max(1, Math.ceil(STEPS / (LONGEST / 2))),
-    });
-  });
+  it(
+    "answer and hold the same after every step of a random walk",
+    { timeout: 120_000 },
+    async () => {
+      const report = await runModel({ url: server.url, seed: SEED, steps: STEPS, shrink: false });
+      const again = `Look closer: deno task model --seed ${SEED} --path ${report.failure?.path}`;
+      assert.equal(report.failure, null, `${report.failure?.reason}\n${again}`);
+      assert.ok(report.steps >= 500, `${report.steps} steps`);
+    },
+  );
 });

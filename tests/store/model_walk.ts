@@ -1,154 +1,357 @@
 /**
  * One walk over both stores: each command goes to the memory store and to the Redis store at the same instant of a
- * clock in the test's hand; answers, messages and the whole keyspace have to be equal after it.
+ * clock in the test's hand; answers, messages and the whole keyspace with its life times have to be equal after it.
  *
- * Life times are compared too. Redis counts them by its own clock, so moving the test's clock moves them along.
- *
- * Previous: `model_commands.ts`.
+ * Previous: `model_commands.ts`. Next: `model_call.ts`, `model_faults.ts`, `model_keyspace.ts`.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { type Keys, keysOf } from "../../src/keys.ts";
-import type { RedisPort, Reply } from "../../src/port/redis.ts";
+import type { RedisPort } from "../../src/port/redis.ts";
 import type { TaskRecord } from "../../src/record.ts";
 import type { Bounds } from "../../src/store/ended.ts";
 import { MemoryRedis } from "../../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
-import type { Ownership, Store } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
 import { FakeClock } from "../support/fake_clock.ts";
-import type { Command } from "./model_commands.ts";
-import { callOf } from "./model_call.ts";
+import { type Call, type CallCommand, callOf, type Seen } from "./model_call.ts";
+import { type Command, IDS, type KeyKind } from "./model_commands.ts";
+import {
+  AIDS,
+  damage,
+  evict,
+  findBroken,
+  flush,
+  limitMemory,
+  mend,
+  plant,
+  restore,
+  type Snapshot,
+} from "./model_faults.ts";
+import { withoutDeadEntries, withoutDeadHints } from "./model_hints.ts";
+import {
+  age,
+  type Dump,
+  DUMP_COMMAND,
+  type Keyspace,
+  Lag,
+  memoryKeyspace,
+  readDump,
+  send,
+  writeMemory,
+} from "./model_keyspace.ts";
 import { hearMemory, type RedisMessages } from "./model_messages.ts";
 
 /** The keys of every walk. */
 export const KEYS: Keys = keysOf("model", "q");
 /** So small that walks reach them. */
 const BOUNDS: Bounds = { deadMax: 2, deadTtl: 100_000, doneBytes: 600 };
-/** Milliseconds by which life times may differ: what the machine takes for a walk. */
-const LIFE_SLACK = 5_000;
+/** No key of the memory store has less than so many milliseconds left: Redis, a little behind, might have lost it. */
+const NEARLY_GONE = 300;
+const MANY: readonly string[] = ["enqueueMany", "finishMany", "progressMany"];
 
-/** All keys: name, type, members in the order of Redis (with scores), milliseconds left or -1. */
-const DUMP = `
-local keys, all = redis.call("KEYS", "*"), {}
-for i, key in ipairs(keys) do
-  local type, value = redis.call("TYPE", key).ok
-  if type == "string" then value = { redis.call("GET", key) }
-  elseif type == "list" then value = redis.call("LRANGE", key, 0, -1)
-  elseif type == "set" then value = redis.call("SMEMBERS", key)
-  elseif type == "hash" then value = redis.call("HGETALL", key)
-  else value = redis.call("ZRANGE", key, 0, -1, "WITHSCORES") end
-  all[i] = { key, type, value, redis.call("PTTL", key) }
-end
-return all`;
-
-/** Takes so many milliseconds off each life time. */
-const AGE = `
-for _, key in ipairs(redis.call("KEYS", "*")) do
-  local left = redis.call("PTTL", key)
-  if left >= 0 then redis.call("PEXPIRE", key, left - ARGV[1]) end
-end`;
-
-/** What a walk has seen, for commands to point into. */
-export interface Seen {
-  readonly nonces: string[];
-  readonly owned: Ownership[];
-  readonly sequences: Map<string, number>;
-  counter: number;
+/** What a walk needs: a connection to a Redis of its own, ears, and a table of what was done. */
+export interface WalkContext {
+  readonly port: RedisPort;
+  readonly messages: RedisMessages;
+  /** Steps by command, and store calls by verb, each once a step. */
+  readonly done: Map<string, number>;
 }
 
-type Keyspace = Map<string, { value: unknown; left: number | null }>;
+interface Damage {
+  readonly key: string;
+  readonly kind: KeyKind;
+  readonly brokenBefore: readonly string[];
+  calls: number;
+}
 
 /** Walks through the commands on an empty database; throws at the first difference. */
-export async function walk(port: RedisPort, messages: RedisMessages, commands: readonly Command[]): Promise<void> {
-  const world = new MemoryRedis();
-  const clock = new FakeClock(Date.now());
-  const memory = new MemoryStore(world, KEYS, clock, BOUNDS);
-  const redis = new RedisStore(port, KEYS, { time: () => clock.now(), bounds: BOUNDS });
-  const told = await hearMemory(memory, KEYS);
-  const seen: Seen = { nonces: [], owned: [], sequences: new Map(), counter: 0 };
-  await send(port, "FLUSHALL");
-  await messages.take();
-  for (const command of commands) {
-    if (command.verb === "advance") {
-      await clock.advance(command.ms);
-      await send(port, "EVAL", AGE, "0", String(command.ms));
-    } else if (command.verb === "plant") {
-      await plant(world, port, command);
-    } else {
-      const call = callOf(command, seen);
-      if (call === null) continue;
-      const expected = await call(memory as Store);
-      assert.deepEqual(await call(redis), expected, "the answers differ (actual: Redis, expected: memory)");
-      assert.deepEqual(await messages.take(), told(), "the messages differ (actual: Redis, expected: memory)");
-      remember(expected, seen);
+export async function walk(context: WalkContext, commands: readonly Command[]): Promise<void> {
+  const one = await Walk.begin(context);
+  try {
+    for (const command of commands) await one.step(command);
+  } finally {
+    await one.end();
+  }
+}
+
+class Walk {
+  readonly keys = KEYS;
+  readonly port: RedisPort;
+  readonly world = new MemoryRedis();
+  readonly #context: WalkContext;
+  readonly #clock = new FakeClock(Date.now());
+  readonly #memory: Store;
+  readonly #redis: Store;
+  readonly #seen: Seen = { nonces: [], owned: [], sequences: new Map(), calls: [], counter: 0 };
+  readonly #verbs = new Set<string>();
+  readonly #lag = new Lag();
+  #told: () => string[] = () => [];
+  /** Ids whose records were lost or overwritten while they stood somewhere: the entries there are dead hints now. */
+  readonly #uprooted = new Set<string>();
+  readonly #many = new WeakSet<Call>();
+  #snapshot: Snapshot | null = null;
+  #damage: Damage | null = null;
+  #fullFor = 0;
+
+  private constructor(context: WalkContext) {
+    this.#context = context;
+    this.port = context.port;
+    this.#memory = new MemoryStore(this.world, KEYS, this.#clock, BOUNDS);
+    const redis = new RedisStore(this.port, KEYS, { time: () => this.#clock.now(), bounds: BOUNDS });
+    this.#redis = counting(redis, this.#verbs);
+  }
+
+  static async begin(context: WalkContext): Promise<Walk> {
+    const one = new Walk(context);
+    one.#told = await hearMemory(one.#memory as MemoryStore, KEYS);
+    one.#lag.forget(await one.#time());
+    await flush(one);
+    await context.messages.take();
+    return one;
+  }
+
+  async end(): Promise<void> {
+    if (this.#fullFor > 0) await limitMemory(this.port, 0);
+    this.world.close();
+  }
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  async step(command: Command): Promise<void> {
+    const isDone = await this.#do(command);
+    if (!isDone) return;
+    for (const verb of this.#verbs.add(`(${command.verb})`)) {
+      this.#context.done.set(verb, (this.#context.done.get(verb) ?? 0) + 1);
     }
-    compare(await redisKeyspace(port), memoryKeyspace(world, clock.now()));
+    this.#verbs.clear();
   }
-  world.close();
-}
 
-/** What a foreign producer does, if the id is free; or what damages a record that has no place in a sorted set. */
-async function plant(
-  world: MemoryRedis,
-  port: RedisPort,
-  command: Command & { verb: "plant" },
-): Promise<void> {
-  const { id, name, timeout, over } = command;
-  const text = over || JSON.stringify({ params: 1, ...(timeout > 0 ? { timeout } : {}) });
-  if (over && /^1[13]/.test(world.get(KEYS.record(id), -Infinity) ?? "")) return;
-  const planted = await send(port, "SET", KEYS.record(id), text, ...(over ? [] : ["NX"]));
-  if (planted === null) return;
-  world.set(KEYS.record(id), text);
-  await send(port, "RPUSH", KEYS.queue(name), id);
-  world.list(KEYS.queue(name)).push(id);
-}
+  /** False when the command means nothing now. */
+  async #do(command: Command): Promise<boolean> {
+    switch (command.verb) {
+      case "advance":
+        await this.#advance(command.ms);
+        return true;
+      case "plant":
+      case "flush":
+      case "evict":
+      case "snapshot":
+      case "restore":
+      case "damage":
+      case "fill":
+        // One fault of the state at a time: the memory store has to follow.
+        if (this.#damage !== null || this.#fullFor > 0) return false;
+        return await this.#fault(command);
+      default:
+        return await this.#call(command);
+    }
+  }
 
-/** Keeps the ownerships that an answer brought. */
-function remember(answer: unknown, seen: Seen): void {
-  const { record, tasks = record ? [record] : [] } = (answer ?? {}) as { record?: TaskRecord; tasks?: TaskRecord[] };
-  for (const { id, name, owner, fence, state } of tasks) {
-    if (state === "running") seen.owned.push({ id, name, owner, fence });
+  async #advance(ms: number): Promise<void> {
+    const isNear = ({ left }: { left: number | null }) => left !== null && left <= NEARLY_GONE;
+    let passed = ms;
+    await this.#clock.advance(ms);
+    while ([...this.#expected().values()].some(isNear)) {
+      await this.#clock.advance(NEARLY_GONE);
+      passed += NEARLY_GONE;
+    }
+    if (this.#damage === null) this.#lag.forget(await this.#time());
+    await age(this.port, passed, this.#damage === null ? this.#expected() : new Map());
+    await this.#compare();
+  }
+
+  async #fault(
+    command: Extract<Command, { verb: "plant" | "flush" | "evict" | "snapshot" | "restore" | "damage" | "fill" }>,
+  ) {
+    await this.#advance(1); // What is lost with its fence does not come back with the same one.
+    if (command.verb === "plant" || command.verb === "evict") this.#uprooted.add(command.id);
+    if (command.verb === "damage") IDS.forEach((id) => this.#uprooted.add(id));
+    if (command.verb === "flush") {
+      this.#uprooted.clear();
+      await flush(this);
+    } else if (command.verb === "evict") await evict(this, command);
+    else if (command.verb === "plant") await plant(this, command);
+    else if (command.verb === "snapshot") {
+      this.#snapshot = { keyspace: this.#expected(), at: this.now(), uprooted: [...this.#uprooted] };
+    } else if (command.verb === "restore") {
+      if (this.#snapshot === null) return false;
+      this.#lag.forget(await this.#time());
+      await restore(this, this.#snapshot);
+      this.#uprooted.clear();
+      this.#snapshot.uprooted.forEach((id) => this.#uprooted.add(id));
+    } else if (command.verb === "fill") {
+      this.#fullFor = command.calls;
+      await limitMemory(this.port, 1);
+    } else {
+      const brokenBefore = findBroken(KEYS, this.#expected(), "");
+      this.#damage = { key: await damage(this, command), kind: command.kind, calls: command.calls, brokenBefore };
+      return true;
+    }
+    await this.#compare();
+    return true;
+  }
+
+  async #call(command: CallCommand): Promise<boolean> {
+    const call = callOf(command, this.#seen, (name) => this.#expected().has(KEYS.bell(name)));
+    if (call === null) return false;
+    // Whether a bell has a token is known before it is waited for.
+    if (command.verb !== "resend" && command.verb !== "openBell") this.#seen.calls.push(call);
+    if (MANY.includes(command.verb)) this.#many.add(call);
+    const isMany = this.#many.has(call);
+    if (this.#damage !== null) await this.#callDamaged(call, this.#damage, isMany);
+    else if (this.#fullFor > 0) await this.#callFull(call);
+    else {
+      const actual = await this.#both(call);
+      if (isMany) await this.#compareMany();
+      else await this.#compare();
+      this.#remember(actual);
+    }
+    return true;
+  }
+
+  async #both(call: Call): Promise<unknown> {
+    const actual = await settled(call(this.#redis));
+    assert.deepEqual(actual, await settled(call(this.#memory)), "the answers differ (actual: Redis, expected: memory)");
+    return actual;
+  }
+
+  /** While memory is full a new task is refused and nothing is written; all else goes on as ever. */
+  async #callFull(call: Call): Promise<void> {
+    const before = (await this.#look()).keyspace;
+    const actual = await settled(call(this.#redis));
+    const isRefused = JSON.stringify(actual ?? null).includes('"QueueFullError"');
+    if (isRefused) {
+      const after = (await this.#look()).keyspace;
+      assert.deepEqual(valuesOf(after), valuesOf(before), "a refused call has written something");
+    } else {
+      assert.deepEqual(actual, await settled(call(this.#memory)), "the answers on a full Redis differ");
+      // Who joins a task cannot be noted.
+      if (!this.#verbs.has("enqueue")) await this.#compare();
+      this.#remember(actual);
+    }
+    if (--this.#fullFor === 0) await limitMemory(this.port, 0);
+    await this.#follow();
+  }
+
+  /** A call beside a key of a wrong type. */
+  async #callDamaged(call: Call, damage: Damage, isMany: boolean): Promise<void> {
+    const actual = await settled(call(this.#redis));
+    if (AIDS.includes(damage.kind) && !isWrongType(actual)) {
+      await this.#compareAided(call, actual, damage, isMany);
+    }
+    this.#remember(actual);
+    const { keyspace } = await this.#look();
+    const broken = findBroken(KEYS, keyspace, damage.key).filter((one) => !damage.brokenBefore.includes(one));
+    assert.deepEqual(broken, [], "a key of a wrong type has broken other tasks");
+    if (--damage.calls === 0) {
+      this.#damage = null;
+      await mend(this.port, keyspace, damage.key);
+    }
+    await this.#follow(this.#damage?.key);
+  }
+
+  async #compareAided(call: Call, actual: unknown, damage: Damage, isMany: boolean): Promise<void> {
+    const expected = await settled(call(this.#memory));
+    assert.deepEqual(actual, expected, `the answers beside a ${damage.kind} key of a wrong type differ`);
+    const dump = await this.#look();
+    const isAid = (key: string) => AIDS.some((kind) => key.startsWith((KEYS[kind] as (name: string) => string)("")));
+    if (isMany) return;
+    const [found, held] = [dump.keyspace, this.#expected()].map((one) => this.#withoutDead(one));
+    this.#lag.compare({ ...dump, keyspace: found! }, held!, isAid);
+  }
+
+  /** The memory store takes over what Redis holds. */
+  async #follow(without?: string): Promise<void> {
+    const dump = await this.#look();
+    if (without !== undefined) dump.keyspace.delete(without);
+    writeMemory(this.world, KEYS, dump.keyspace, this.now());
+    this.#lag.forget(dump.from);
+    await this.#context.messages.take();
+    this.#told();
+  }
+
+  async #compare(): Promise<void> {
+    if (this.#damage !== null) return;
+    const dump = await this.#look();
+    const heard = await this.#context.messages.take();
+    assert.deepEqual(heard, this.#told(), "the messages differ (actual: Redis, expected: memory)");
+    if (this.#uprooted.size === 0) return this.#lag.compare(dump, this.#expected());
+    const [actual, expected] = [dump.keyspace, this.#expected()].map((one) => this.#withoutDead(one));
+    this.#lag.compare({ ...dump, keyspace: actual! }, expected!);
+    await this.#follow();
+  }
+
+  /** Calls that share a script call may leave other dead hints and tokens, and a list of ended tasks cut elsewhere. */
+  async #compareMany(): Promise<void> {
+    const dump = await this.#look();
+    const heard = await this.#context.messages.take();
+    assert.deepEqual(heard, this.#told(), "the messages differ (actual: Redis, expected: memory)");
+    const bounded = (key: string) => key.startsWith(KEYS.done("")) || key.startsWith(KEYS.stats(""));
+    const [actual, expected] = [dump.keyspace, this.#expected()].map((one) =>
+      this.#withoutDead(withoutDeadHints(KEYS, one))
+    );
+    this.#lag.compare({ ...dump, keyspace: actual! }, expected!, bounded);
+    await this.#follow();
+  }
+
+  /** Redis does not look for the old place of what it cannot read; memory does. */
+  #withoutDead(keyspace: Keyspace): Keyspace {
+    return withoutDeadEntries(KEYS, keyspace, (id) => !this.#uprooted.has(id));
+  }
+
+  #expected(): Keyspace {
+    return memoryKeyspace(this.world, this.now());
+  }
+
+  async #look(): Promise<Dump> {
+    return readDump((await this.port.exec([DUMP_COMMAND]))[0] ?? null);
+  }
+
+  async #time(): Promise<number> {
+    const [seconds, micros] = await send(this.port, "TIME") as [string, string];
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  }
+
+  /** Keeps the ownerships that answers brought. */
+  #remember(answer: unknown): void {
+    for (const one of Array.isArray(answer) ? answer : [answer]) {
+      const { record, tasks = record ? [record] : [] } = (one ?? {}) as { record?: TaskRecord; tasks?: TaskRecord[] };
+      for (const { id, name, owner, fence, state } of tasks) {
+        if (state === "running") this.#seen.owned.push({ id, name, owner, fence });
+      }
+    }
   }
 }
 
-function compare(actual: Keyspace, expected: Keyspace): void {
-  const values = (space: Keyspace) => Object.fromEntries([...space].map(([key, { value }]) => [key, value]));
-  assert.deepEqual(values(actual), values(expected), "the keyspaces differ (actual: Redis, expected: memory)");
-  for (const [key, { left }] of actual) {
-    const other = expected.get(key)!.left;
-    const isNear = left === null || other === null ? left === other : Math.abs(left - other) <= LIFE_SLACK;
-    assert.ok(isNear, `${key} lives for ${left} ms more in Redis and ${other} ms in memory (null = for ever)`);
-  }
+/** Notes which verbs are called. */
+function counting(store: Store, verbs: Set<string>): Store {
+  return new Proxy(store, {
+    get(target, verb: keyof Store) {
+      return (...args: unknown[]) => {
+        verbs.add(verb);
+        return (target[verb] as (...args: unknown[]) => unknown)(...args);
+      };
+    },
+  });
 }
 
-function memoryKeyspace(world: MemoryRedis, now: number): Keyspace {
-  return new Map(
-    Object.entries(world.dump(now)).map(([key, value]) => {
-      const expiresAt = world.expiresAt(key, now);
-      return [key, { value, left: typeof expiresAt === "number" ? expiresAt - now : null }];
-    }),
-  );
+/** An answer, or an error by its name and what Redis says in it. */
+async function settled(answer: Promise<unknown>): Promise<unknown> {
+  return await answer.catch(({ name, message }: Error) => ({
+    error: name,
+    ...(name === "RedisReplyError" ? { message } : {}),
+  }));
 }
 
-async function redisKeyspace(port: RedisPort): Promise<Keyspace> {
-  const found = await send(port, "EVAL", DUMP, "0") as [string, string, string[], number][];
-  const entries = found.map(([key, type, value, left]) =>
-    [key, { value: valueOf(type, value), left: left < 0 ? null : left }] as const
-  );
-  return new Map(entries.toSorted(([a], [b]) => a < b ? -1 : 1));
+function isWrongType(answer: unknown): boolean {
+  return JSON.stringify(answer ?? null).includes("WRONGTYPE");
 }
 
-function valueOf(type: string, members: string[]): unknown {
-  if (type === "string") return members[0];
-  if (type === "list") return members;
-  if (type === "set") return members.toSorted();
-  const pairs: [string, number][] = [];
-  for (let i = 0; i < members.length; i += 2) pairs.push([members[i]!, Number(members[i + 1])]);
-  return pairs;
-}
-
-async function send(port: RedisPort, ...command: [string, ...string[]]): Promise<Reply> {
-  return (await port.exec([command]))[0] ?? null;
+function valuesOf(keyspace: Keyspace): unknown {
+  return [...keyspace].map(([key, { value }]) => [key, value]);
 }

@@ -1,0 +1,84 @@
+/**
+ * What random commands would hardly ever come to: short stories, mixed into the walks.
+ *
+ * Previous: `model_commands.ts`. Next: `model_walk.ts`.
+ *
+ * @module
+ */
+import fc from "fast-check";
+import { client, type Command, command, id, lease, name, resultTtl } from "./model_commands.ts";
+
+const enqueued = fc.record({ id, name, client, resultTtl }).map((fields): Command & { verb: "enqueue" } => ({
+  ...fields,
+  verb: "enqueue",
+  nonce: 0,
+  kind: "asked",
+  timeout: 0,
+  delay: 0,
+  ifExists: "join",
+  own: 0,
+}));
+const claimed: Command = {
+  verb: "claim",
+  listener: "listener-one",
+  lease: 1_000,
+  back: -1,
+  free: 5,
+  names: ["x", "y"],
+  presence: 0,
+};
+
+/** What random commands would hardly ever come to. */
+const scenes: fc.Arbitrary<Command[]>[] = [
+  // Listeners that die, until the task is given up.
+  fc.integer({ min: 2, max: 5 }).map((deaths) =>
+    Array.from({ length: deaths }, (): Command[] => [claimed, { verb: "advance", ms: 4_000 }]).flat()
+  ),
+  // A caller withdraws what it has just enqueued.
+  fc.tuple(enqueued, client, lease).map(([task, client, lease]): Command[] => [
+    task,
+    { verb: "withdraw", id: task.id, client, nonce: 1, lease },
+  ]),
+  // Dead hints at the head of a list, and an enqueue that meets them.
+  fc.tuple(enqueued, fc.integer({ min: 1, max: 5 }), id).map(([task, corpses, id]): Command[] => [
+    ...Array.from({ length: corpses }, (): Command[] => [
+      task,
+      { verb: "cancel", id: task.id, nonce: -1, unlessJoined: false },
+    ]).flat(),
+    { ...task, id },
+  ]),
+  // A retry that would be due at, before or after the deadline.
+  fc.tuple(enqueued, fc.constantFrom(1_999, 2_000, 2_001)).map(([task, retryIn]): Command[] => [
+    { ...task, timeout: 2_000 },
+    claimed,
+    { verb: "fail", own: 0, state: "failed", retryIn },
+  ]),
+  // Dead letters, more than are kept, and what becomes of one.
+  fc.tuple(enqueued, fc.array(fc.constantFrom("a", "b:é", "c"), { minLength: 1, maxLength: 4 }), command).map(
+    ([task, ids, last]): Command[] => [
+      ...ids.flatMap((id): Command[] => [
+        { ...task, kind: "enqueued", id },
+        claimed,
+        { verb: "fail", own: 0, state: "failed", retryIn: -1 },
+        { verb: "advance", ms: 4_000 },
+      ]),
+      last,
+      { verb: "dead", name: task.name, offset: 0, limit: 100, newestFirst: false },
+    ],
+  ),
+  // An answer that is read once, and a late copy of its enqueue.
+  fc.tuple(enqueued, client).map(([task, client]): Command[] => [
+    task,
+    claimed,
+    { verb: "complete", own: 0 },
+    { verb: "take", id: task.id, client, nonce: -1 },
+    { verb: "acknowledge", id: task.id, client, nonce: -1 },
+    { ...task, nonce: 1 },
+  ]),
+];
+
+/** A command, or now and then a scene. */
+export const steps: fc.Arbitrary<Command[]> = fc.oneof(
+  { weight: 100, arbitrary: command.map((one) => [one]) },
+  ...scenes.map((arbitrary) => ({ weight: 1, arbitrary })),
+);
