@@ -18,6 +18,7 @@ import {
   type StricliProcess,
   text_en,
 } from "@stricli/core";
+import { benchCommand } from "./bench.ts";
 import type { CliContext } from "./context.ts";
 import { countsCommand, deadCommands } from "./dead.ts";
 import { demoCommand } from "./demo.ts";
@@ -45,6 +46,7 @@ const routes = buildRouteMap({
     dead: deadCommands,
     counts: countsCommand,
     demo: demoCommand,
+    bench: benchCommand,
   },
   docs: {
     brief: "A task queue on Redis: ask for tasks, do tasks, look at tasks",
