@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
+import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { System } from "./driver.ts";
 import { versionOf } from "./peers.ts";
@@ -44,8 +45,9 @@ export function peerTable(rows: readonly PeerRow[]): string {
       "without cause",
       ({ system, verdict }) => system === "bee-queue" ? "–" : countOf("repeated without cause")({ verdict }),
     ],
-    ["recovery p50", ({ verdict }) => `${(verdict.figures.recovery.p50 / 1_000).toFixed(1)} s`],
-    ["p99", ({ verdict }) => `${(verdict.figures.recovery.p99 / 1_000).toFixed(1)} s`],
+    ["recovery p50", ({ verdict }) => seconds(verdict.figures.recovery.p50)],
+    ["p99", ({ verdict }) => seconds(verdict.figures.recovery.p99)],
+    ["undisturbed p99", ({ verdict }) => seconds(verdict.figures.undisturbed.p99)],
     ["processes that ended by themselves", countOf("process")],
   ];
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
@@ -67,6 +69,10 @@ export function writeOwn(verdict: Verdict, facts: RunFacts): void {
   put("errand", `${factsOf(facts)}\n\n\`\`\`\n${show(verdict)}\n\`\`\``);
 }
 
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(1)} s`;
+}
+
 function countOf(...kinds: readonly string[]): (row: Pick<PeerRow, "verdict">) => number {
   return ({ verdict }) => verdict.violations.filter(({ kind }) => kinds.includes(kind)).length;
 }
@@ -85,5 +91,5 @@ function put(block: string, text: string): void {
   const [from, to] = [page.indexOf(open), page.indexOf(close)];
   if (from < 0 || to < 0) throw new Error(`Cannot write ${PAGE}: it has no block "${block}"`);
   writeFileSync(PAGE, `${page.slice(0, from + open.length)}\n\n${text}\n\n${page.slice(to)}`);
-  execFileSync("deno", ["fmt", "-q", PAGE]);
+  execFileSync(process.execPath, ["fmt", "-q", PAGE]); // The tool runs on Deno.
 }
