@@ -1,32 +1,35 @@
 -- Written by tools/sync_lua.ts from src/store/redis: change it there. Its words and answers: docs/wire.md.
-local base = ARGV[1]
-local call, sub, format = redis.call, string.sub, string.format
-local NO_OWNER = "------------"
-local DEAD_MAX, DEAD_TTL, DONE_BYTES = 10000, 2592000000, 67108864
-local us
+local base, call, sub, format = ARGV[1], redis.call, string.sub, string.format
+local RECORD, NO_OWNER = base .. "|task-result:", "------------"
+local stamp -- Redis' time: microseconds in 16 digits.
 if ARGV[2] ~= "" then
-  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
-  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
-  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+  local time = tonumber(string.match(ARGV[2], "^%d*"))
+  stamp = time and format("%016.0f", time)
 end
-if not us then
+if not stamp then
   local time = call("TIME")
-  us = time[1] * 1000000 + time[2]
+  stamp = time[1] .. format("%06d", time[2])
 end
-local ms = math.floor(us / 1000)
-local now = format("%013.0f", ms)
+local now = sub(stamp, 1, 13)
+local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
+local find = string.find
 local function isRecord(r)
-  return r and string.find(r, "^1[0-8]...%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d") and string.find(r, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d", 100)
+  if not r then return false end
+  local _, fence = find(r, "^1[0-8]...%d+")
+  if not fence or fence < 40 then return false end
+  local _, lengths = find(r, "^%d+", 100)
+  return lengths ~= nil and lengths >= 114
 end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
-local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
-local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
+local function isLate(r)
+  local deadline = sub(r, 57, 69)
+  return deadline <= now and deadline ~= "0000000000000"
+end
 
 -- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
 local function guarded(work, ...)
@@ -35,17 +38,29 @@ local function guarded(work, ...)
   return nil, type(answer) == "table" and answer.err or tostring(answer)
 end
 
+-- The records of these ids, and their keys.
 local function recordsOf(ids)
-  if #ids == 0 then return {} end
+  if #ids == 0 then return {}, {} end
   local keys = {}
-  for i = 1, #ids do keys[i] = recordKey(ids[i]) end
-  return call("MGET", unpack(keys))
+  for i = 1, #ids do keys[i] = RECORD .. ids[i] end
+  return call("MGET", unpack(keys)), keys
 end
 
-local function newFence(atLeast)
-  local fence = us
-  if atLeast >= fence then fence = atLeast + 1 end
-  return format("%016.0f", fence)
+-- Above the 16 digits given, which are an earlier fence.
+local function newFence(last)
+  if last < stamp then return stamp end
+  return format("%016.0f", last + 1)
+end
+
+-- An id as it stands among others: its length, a colon, itself.
+local sizes = {}
+local function sized(id)
+  local size = sizes[#id]
+  if not size then
+    size = #id .. ":"
+    sizes[#id] = size
+  end
+  return size .. id
 end
 
 local function ring(name)
@@ -57,261 +72,300 @@ local function ring(name)
 end
 
 
-local LIFE_MIN = 30000
-local died, ended = {}, {} -- Counts by name; ids with their records.
-
--- A failed task that lived in a queue; a query's failure belongs to its caller.
-local function isLetter(r)
-  local kind = sub(r, 53, 53)
-  return sub(r, 2, 2) == "5" and (kind == "e" or kind == "f")
-end
-local function enterDead(id, name)
-  guarded(call, "ZADD", place("dead", name), int(ms), id)
-  died[name] = (died[name] or 0) + 1
+-- The end of the body. The lengths as one number: 3 digits of the name's, 4 of the options', 8 of the params'.
+local function bodyEnd(r)
+  local lengths = tonumber(sub(r, 100, 114))
+  local params = lengths % 100000000
+  local rest = (lengths - params) / 100000000
+  local options = rest % 10000
+  return 114 + (rest - options) / 10000 + options + params
 end
 
-local function keepBounds()
-  if not ended[1] and not next(died) then return end
+local ending
+-- Made when the first task ends.
+local function endings()
+  if ending then return ending end
+  local LIFE_MIN, DEAD_MAX, DEAD_TTL, DONE_BYTES = 30000, 10000, 2592000000, 67108864
+  if ARGV[2] ~= "" then
+    local max, ttl, bytes = string.match(ARGV[2], "^%d*,?(%d*),?(%d*),?(%d*)$")
+    DEAD_MAX, DEAD_TTL, DONE_BYTES = tonumber(max) or DEAD_MAX, tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+  end
+  local died, lists, told, lives = {}, {}, {}, {}
 
-  local function trimDead(name, added)
-    local key = place("dead", name)
-    call("PEXPIRE", key, int(DEAD_TTL))
-    local over, gone = call("ZCARD", key) - DEAD_MAX, {}
-    local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
-    for i = 1, #first, 2 do
-      local id, at = first[i], tonumber(first[i + 1])
-      if #gone >= over and at + DEAD_TTL > ms then break end
-      local header = guarded(call, "GETRANGE", recordKey(id), 0, 52) or ""
-      if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
-        call("PEXPIRE", recordKey(id), int(math.max(0, at + LIFE_MIN - ms)))
-      end
-      gone[#gone + 1] = id
+  -- A failed task that lived in a queue; a query's failure belongs to its caller.
+  local function isLetter(r)
+    if sub(r, 2, 2) ~= "5" then return false end
+    local kind = sub(r, 53, 53)
+    return kind == "e" or kind == "f"
+  end
+  local function enterDead(id, name)
+    guarded(call, "ZADD", place("dead", name), now, id)
+    died[name] = (died[name] or 0) + 1
+  end
+  local function note(id, r, name)
+    local list, size, life = lists[name], math.min(#r, 99999999), sub(r, 70, 79)
+    if not list then
+      list = { bytes = 0, life = "" }
+      lists[name] = list
     end
-    if #gone > 0 then call("ZREM", key, unpack(gone)) end
+    list[#list + 1] = now .. life .. format("%08d", size) .. sub(r, 25, 40) .. id
+    list.bytes = list.bytes + size
+    if life > list.life then list.life = life end
   end
 
-  local function unlinkEnded(element)
-    local key = recordKey(sub(element, 48))
-    local header = call("GETRANGE", key, 0, 39)
-    local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
-    if isSame and string.find(header, "^1[4-7]..0") then call("UNLINK", key) end
+  local function tellClient(client, id)
+    local ids = told[client]
+    if ids then ids[#ids + 1] = sized(id) else told[client] = { sized(id) } end
+  end
+  local function tell(id, r)
+    if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+    if sub(r, 4, 4) ~= "1" then return end
+    local joined = base .. "|task-joined:" .. id
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    call("DEL", joined)
   end
 
-  -- How many bytes leave with this head of the list; nil when it stays.
-  local function bytesOver(element, excess)
-    local at, life = tonumber(sub(element, 1, 13)) or 0, tonumber(sub(element, 14, 23)) or 0
-    if at + math.max(LIFE_MIN, life) > ms then
-      if excess <= 0 or at + LIFE_MIN > ms then return nil end
-      guarded(unlinkEnded, element)
+  -- The record as it ends: state, time and owner are new (nil: its owner stays); outcome is nil to keep what there is.
+  -- It stays for half a minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays
+  -- as long as its entry.
+  local function finish(id, r, state, owner, outcome)
+    local last = outcome and bodyEnd(r)
+    local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now ..
+      (owner and sub(r, 25, 40) .. owner .. sub(r, 53, last) or sub(r, 25, last)) .. (outcome or "")
+    local name, ttl = nameOf(r), sub(r, 70, 79)
+    local isDead = isLetter(new)
+    if isDead then
+      enterDead(id, name)
+      ttl = "dead"
     end
-    return tonumber(sub(element, 24, 31)) or 0
+    local life = lives[ttl]
+    if not life then
+      life = int(math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(ttl)))
+      lives[ttl] = life
+    end
+    call("SET", RECORD .. id, new, "PX", life)
+    if not isDead then note(id, new, name) end
+    tell(id, r)
   end
 
   local function pushEnded(name, list)
     local key, stats = place("done", name), place("stats", name)
     local total = call("HINCRBY", stats, "doneBytes", int(list.bytes))
-    if call("RPUSH", key, unpack(list)) == #list and total ~= list.bytes then
+    local isNew = call("RPUSH", key, unpack(list)) == #list
+    if isNew and total ~= list.bytes then
       total = list.bytes -- The list is new, the count is older.
       call("HSET", stats, "doneBytes", int(total))
     end
     -- A little more than it has to be, so that not every run writes it.
-    if call("PTTL", key) <= list.life then
-      call("PEXPIRE", key, int(list.life + 4000))
-      call("PEXPIRE", stats, int(list.life + 4000))
+    local longest = math.max(LIFE_MIN, tonumber(list.life))
+    if isNew or call("PTTL", key) <= longest then
+      call("PEXPIRE", key, int(longest + 4000))
+      call("PEXPIRE", stats, int(longest + 4000))
     end
-    local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
-    if not freed then return end
-    local count = 1
-    for _, element in ipairs(call("LRANGE", key, 1, #list + 15)) do
-      local bytes = bytesOver(element, total - freed - DONE_BYTES)
-      if not bytes then break end
-      freed, count = freed + bytes, count + 1
+    if isNew then return end
+    -- Does the element leave? When it is not over yet, its record goes too.
+    local function isOver(element)
+      return (tonumber(sub(element, 1, 13)) or 0) + math.max(LIFE_MIN, tonumber(sub(element, 14, 23)) or 0) <= ms
     end
+    local function leaves(element, excess)
+      if isOver(element) then return true end
+      return excess > 0 and (tonumber(sub(element, 1, 13)) or 0) + LIFE_MIN <= ms
+    end
+    local element, rest = call("LINDEX", key, "0"), nil
+    if not leaves(element, total - DONE_BYTES) then return end
+
+    local function unlinkEnded(element)
+      local key = RECORD .. sub(element, 48)
+      local header = call("GETRANGE", key, 0, 39)
+      local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
+      if isSame and find(header, "^1[4-7]..0") then call("UNLINK", key) end
+    end
+    local freed, count = 0, 0
+    while element and leaves(element, total - freed - DONE_BYTES) do
+      if not isOver(element) then guarded(unlinkEnded, element) end
+      freed, count = freed + (tonumber(sub(element, 24, 31)) or 0), count + 1
+      if count == 1 then rest = call("LRANGE", key, 1, #list + 15) end
+      element = rest[count]
+    end
+
     call("LTRIM", key, count, -1)
     call("HINCRBY", stats, "doneBytes", int(-freed))
   end
 
-  for name, added in pairs(died) do guarded(trimDead, name, added) end
-  local lists = {}
-  for _, task in ipairs(ended) do
-    local r, name = task.r, nameOf(task.r)
-    local list = lists[name] or { bytes = 0, life = LIFE_MIN }
-    local size, life = math.min(#r, 99999999), sub(r, 70, 79)
-    lists[name] = list
-    list[#list + 1] = sub(r, 12, 24) .. life .. format("%08d", size) .. sub(r, 25, 40) .. task.id
-    list.bytes, list.life = list.bytes + size, math.max(list.life, tonumber(life))
-  end
-  for name, list in pairs(lists) do guarded(pushEnded, name, list) end
-end
+  -- The last thing a script does that may have ended tasks.
+  local function conclude()
+    if next(died) then
 
-local told = {}
-local function tellClient(client, id)
-  told[client] = (told[client] or "") .. #id .. ":" .. id
-end
-local function tell(id, r)
-  if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
-  if sub(r, 4, 4) == "1" then
-    local joined = base .. "|task-joined:" .. id
-    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
-    call("DEL", joined)
+    local function trimDead(name, added)
+      local key = place("dead", name)
+      call("PEXPIRE", key, int(DEAD_TTL))
+      local over, gone = call("ZCARD", key) - DEAD_MAX, {}
+      local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
+      for i = 1, #first, 2 do
+        local id, at = first[i], tonumber(first[i + 1])
+        if #gone >= over and at + DEAD_TTL > ms then break end
+        local header = guarded(call, "GETRANGE", RECORD .. id, 0, 52) or ""
+        if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
+          call("PEXPIRE", RECORD .. id, int(math.max(0, at + LIFE_MIN - ms)))
+        end
+        gone[#gone + 1] = id
+      end
+      if #gone > 0 then call("ZREM", key, unpack(gone)) end
+    end
+
+      for name, added in pairs(died) do guarded(trimDead, name, added) end
+    end
+    for name, list in pairs(lists) do guarded(pushEnded, name, list) end
+    for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, table.concat(ids)) end
   end
+
+  ending = { isLetter = isLetter, enterDead = enterDead, note = note, tell = tell, finish = finish, conclude = conclude }
+  return ending
 end
--- The last thing a script does that may have ended tasks.
 local function conclude()
-  keepBounds()
-  for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
-end
-
--- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
--- minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays as long as its entry.
-local function finish(id, r, state, owner, outcome)
-  local last = bodyEnd(r)
-  local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
-    sub(r, 53, last) .. (outcome or sub(r, last + 1))
-  local isDead = isLetter(new)
-  if isDead then enterDead(id, nameOf(r)) end
-  local life = math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(sub(r, 70, 79)))
-  call("SET", recordKey(id), new, "PX", int(life))
-  if not isDead then ended[#ended + 1] = { id = id, r = new } end
-  tell(id, r)
+  if ending then ending.conclude() end
 end
 
 -- A record lives at least two leases longer than its owner, whatever its deadline.
 local function outlive(id, r, lease)
   local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
-    call("PEXPIRE", recordKey(id), int(2 * lease))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
+    call("PEXPIRE", RECORD .. id, int(2 * lease))
   end
 end
 
-local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
--- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
--- was written over it.
-local function refusal(r, fence, owner)
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
+-- fence and owner, as they stand in the header. A bare JSON task was written over it.
+local function refusal(r, ownership)
   if not isRecord(r) then return isBare(r) and "l20" or "g--" end
-  local header = sub(r, 2, 3)
-  if not isOwned(r, fence, owner) then return "l" .. header end
-  if sub(r, 2, 2) ~= "3" then return "k" .. header end
+  if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
+  if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
 end
 redis.call("DEL", KEYS[1])
 
-local CRASHES_MAX = 3
-local NEWER_WAIT = 5000 -- A due entry of a later version comes up again then, for listeners that can read it.
-local CRASHED = '!{"name":"TaskFailedError","message":"Cannot finish the task: its listeners died ' ..
-  (CRASHES_MAX + 1) .. ' times while they ran it"}'
+local aside = {} -- Ids whose records no version can read.
+local recovery
+-- Made when there is something to recover.
+local function recoveries()
+  if recovery then return recovery end
+  local finish = endings().finish
+  local CRASHES_MAX = 3
+  local NEWER_WAIT = 5000 -- A due entry of a later version comes up again then, for listeners that can read it.
+  local CRASHED = '!{"name":"TaskFailedError","message":"Cannot finish the task: its listeners died ' ..
+    (CRASHES_MAX + 1) .. ' times while they ran it"}'
 
-local function requeue(id, r, name, crashes, state)
-  if state == "2" then
-    call("LPUSH", place("queue", name), id)
-  else
-    call("ZADD", place("scheduled", name), int(ms + 1000 * 2 ^ (crashes - 2)), id)
+  local function requeue(id, r, name, crashes, state)
+    if state == "2" then
+      call("LPUSH", place("queue", name), id)
+    else
+      call("ZADD", place("scheduled", name), int(ms + 1000 * 2 ^ (crashes - 2)), id)
+    end
+    call("SETRANGE", RECORD .. id, "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
   end
-  call("SETRANGE", recordKey(id), "1", state .. sub(r, 3, 8) .. format("%03d", crashes) .. now .. sub(r, 25, 40) .. NO_OWNER)
-end
 
--- A later version's record, in a rolling deploy: it is for listeners that can read it.
-local function isNewer(r) return r and #r >= 114 and string.find(r, "^[2-9]") ~= nil end
--- What is no record: when no version can read it, it is set aside among the dead letters, its bytes as they are.
-local aside = {}
-local function setAside(id, r, name)
-  if not r or isBare(r) or isNewer(r) then return end
-  enterDead(id, name)
-  aside[#aside + 1] = id
-end
-
--- One running task whose lease is over: the owner is cleared on every way out.
-local function takeBack(id, r, name)
-  local crashes = sub(r, 9, 11) + 1
-  r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
-  if sub(r, 3, 3) == "1" then finish(id, r, "6", NO_OWNER)
-  elseif isLate(r) then finish(id, r, "7", NO_OWNER)
-  elseif crashes > CRASHES_MAX then
-    local head = string.match(sub(r, bodyEnd(r) + 1), "^[^\n]*") or ""
-    finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
-  elseif crashes == 1 then requeue(id, r, name, crashes, "2")
-  else requeue(id, r, name, crashes, "1") end
-end
-
-local function firstScore(key)
-  local first = call("ZRANGE", key, 0, 0, "WITHSCORES")
-  return first[2] and tonumber(first[2])
-end
-
--- Takes back expired leases; returns when the next one ends, or nil.
-local function recover(name)
-  local key = place("lease", name)
-  local first = firstScore(key)
-  if not first or first > ms then return first end
-  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
-  local records = recordsOf(ids)
-  local gone = {}
-  for i = #ids, 1, -1 do
-    local r = records[i]
-    if not isRecord(r) then setAside(ids[i], r, name)
-    elseif sub(r, 2, 2) == "3" and nameOf(r) == name then takeBack(ids[i], r, name) end
-    if isNewer(r) then call("ZADD", key, int(ms + NEWER_WAIT), ids[i]) else gone[#gone + 1] = ids[i] end
+  -- A later version's record, in a rolling deploy: it is for listeners that can read it.
+  local function isNewer(r) return r and #r >= 114 and find(r, "^[2-9]") ~= nil end
+  -- What is no record: when no version can read it, it is set aside among the dead letters, its bytes as they are.
+  local function setAside(id, r, name)
+    if not r or isBare(r) or isNewer(r) then return end
+    endings().enterDead(id, name)
+    aside[#aside + 1] = id
   end
-  if #gone > 0 then call("ZREM", key, unpack(gone)) end
-  return firstScore(key)
-end
 
--- Moves due tasks to the queue; returns when the next one is due, or nil.
-local function promote(name)
-  local key = place("scheduled", name)
-  local first = firstScore(key)
-  if not first or first > ms then return first end
-  local ids = call("ZRANGEBYSCORE", key, "-inf", int(ms), "LIMIT", 0, 64)
-  local records = recordsOf(ids)
-  local gone = {}
-  local function bringForward(id, r)
+  -- One running task whose lease is over: the owner is cleared on every way out.
+  local function takeBack(id, r, name)
+    local crashes = sub(r, 9, 11) + 1
+    r = sub(r, 1, 8) .. format("%03d", crashes) .. sub(r, 12)
+    if sub(r, 3, 3) == "1" then finish(id, r, "6", NO_OWNER)
+    elseif isLate(r) then finish(id, r, "7", NO_OWNER)
+    elseif crashes > CRASHES_MAX then
+      local head = string.match(sub(r, bodyEnd(r) + 1), "^[^\n]*") or ""
+      finish(id, r, "5", NO_OWNER, head .. "\n" .. CRASHED)
+    elseif crashes == 1 then requeue(id, r, name, crashes, "2")
+    else requeue(id, r, name, crashes, "1") end
+  end
+
+  -- Carries out what is due of a sorted set, from the last to the first when they go to the head of a queue.
+  local function carryOut(key, name, state, from, work)
+    local ids = call("ZRANGEBYSCORE", key, "-inf", now, "LIMIT", 0, 64)
+    local records = recordsOf(ids)
+    local gone = {}
+    for at = 1, #ids do
+      local i = from == "last" and #ids + 1 - at or at
+      local id, r = ids[i], records[i]
+      if not isRecord(r) then setAside(id, r, name)
+      elseif sub(r, 2, 2) == state and nameOf(r) == name then work(id, r, name) end
+      if isNewer(r) then call("ZADD", key, int(ms + NEWER_WAIT), id) else gone[#gone + 1] = id end
+    end
+    if #gone > 0 then call("ZREM", key, unpack(gone)) end
+  end
+
+  local function bringForward(id, r, name)
     if isLate(r) then return finish(id, r, "7", NO_OWNER) end
     call("RPUSH", place("queue", name), id)
-    call("SETRANGE", recordKey(id), "1", "2" .. sub(r, 3, 11) .. now)
+    call("SETRANGE", RECORD .. id, "1", "2" .. sub(r, 3, 11) .. now)
   end
-  for i = 1, #ids do
-    local id, r = ids[i], records[i]
-    if not isRecord(r) then setAside(id, r, name)
-    elseif sub(r, 2, 2) == "1" and nameOf(r) == name then bringForward(id, r) end
-    if isNewer(r) then call("ZADD", key, int(ms + NEWER_WAIT), id) else gone[#gone + 1] = id end
-  end
-  if #gone > 0 then call("ZREM", key, unpack(gone)) end
-  return firstScore(key)
+
+  recovery = {
+    isNewer = isNewer, setAside = setAside, takeBack = takeBack,
+    lease = function(key, name) carryOut(key, name, "3", "last", takeBack) end,
+    scheduled = function(key, name) carryOut(key, name, "1", "first", bringForward) end,
+  }
+  return recovery
 end
 
-local function appear(listener, duration, first, last)
-  for i = first, last do
-    local key = place("listen", ARGV[i])
-    call("ZADD", key, int(ms + duration), listener)
-    call("ZREMRANGEBYSCORE", key, "-inf", int(ms))
-    local last = call("ZRANGE", key, -1, -1, "WITHSCORES")
-    if last[2] then call("PEXPIRE", key, int(last[2] - ms)) end
-  end
+-- Takes back expired leases (kind "lease"), or moves due tasks to the queue ("scheduled"); returns when the next one
+-- ends or is due, or nil.
+local function tend(kind, name)
+  local key = place(kind, name)
+  local first = call("ZRANGE", key, "0", "0", "WITHSCORES")[2]
+  if not first or tonumber(first) > ms then return tonumber(first) end
+  recoveries()[kind](key, name)
+  return tonumber(call("ZRANGE", key, "0", "0", "WITHSCORES")[2])
 end
 
 local listener, sequence, free, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
 local replayKey = base .. "|task-listener|" .. listener
 local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
-local most = math.min(free, TASKS_MAX)
+local most = free < TASKS_MAX and free or TASKS_MAX
+local replayLife = lease > 30000 and int(2 * lease) or "60000"
 local answer = { "-1", {}, aside }
 
-if presence > 0 then appear(listener, presence, 9, firstName - 1) end
+if presence > 0 then
+
+local function appear(listener, duration, first, last)
+  for i = first, last do
+    local key = place("listen", ARGV[i])
+    call("ZADD", key, int(ms + duration), listener)
+    call("ZREMRANGEBYSCORE", key, "-inf", now)
+    local last = call("ZRANGE", key, -1, -1, "WITHSCORES")
+    if last[2] then call("PEXPIRE", key, int(last[2] - ms)) end
+  end
+end
+
+  appear(listener, presence, 9, firstName - 1)
+end
+
+local function give(id, head, r)
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = id, head, r
+end
 
 local function replayed(last)
   local fence, ids, at = sub(last, 11, 26), {}, 27
   while at <= #last do
-    local colon = string.find(last, ":", at, true)
+    local colon = find(last, ":", at, true)
     local length = tonumber(sub(last, at, colon - 1))
     ids[#ids + 1] = sub(last, colon + 1, colon + length)
     at = colon + 1 + length
   end
   local records = recordsOf(ids)
   for i, r in ipairs(records) do
-    if isRecord(r) and isOwned(r, fence, listener) and sub(r, 2, 2) == "3" then
+    if not refusal(r, fence .. listener) then
       call("ZADD", place("lease", nameOf(r)), int(ms + lease), ids[i])
       outlive(ids[i], r, lease)
-      answer[#answer + 1] = ids[i]
-      answer[#answer + 1] = r
+      give(ids[i], sub(r, 1, 52), r)
     end
   end
 end
@@ -322,92 +376,107 @@ local function adopt(r, name)
     sub(format("%-12s", "foreign"), 1, 12) .. "00000000" .. format("%03d", #name) .. "0000" .. format("%08d", #r) .. name .. r
 end
 
-local taken, bytes, fenceMin = {}, 0, 0
-local seen, trims, adopted, moved = {}, {}, {}, {}
+-- What is taken: its name, key and record, in the order of ids; by name what else there is to write.
+local ids, names, keys, taken, bytes, lastFence = {}, {}, {}, {}, 0, "0000000000000000"
+local seen, adopted, leases, trims, moved = {}, {}, {}, {}, {}
 
--- One hint: taken, moved to the tail, set aside, or dead and dropped.
-local function look(id, r, name)
+local function take(id, key, r, name)
+  if seen[id] then return end
+  seen[id] = true
+  if isLate(r) then return endings().finish(id, r, "7", NO_OWNER) end
+  local at = #ids + 1
+  ids[at], names[at], keys[at], taken[at] = id, name, key, r
+  bytes = bytes + #r
+  local fence = sub(r, 25, 40)
+  if fence > lastFence then lastFence = fence end
+end
+
+-- A hint that is none of a queued record: a bare task is taken, one of a later version moved to the tail, one that
+-- cannot be read set aside; all others are dead and dropped.
+local function lookAgain(id, key, r, name)
+  if not r or isRecord(r) then return end
   if isBare(r) then
     r = adopt(r, name)
-    adopted[id] = r
+    if isRecord(r) then
+      adopted[key] = r
+      return take(id, key, r, name)
+    end
   end
-  if not isRecord(r) then
-    if not isNewer(r) then return setAside(id, r, name) end
-    if seen[id] then return end
-    seen[id] = true
-    moved[name] = moved[name] or {}
-    return table.insert(moved[name], id)
-  end
-  if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
+  if not recoveries().isNewer(r) then return recoveries().setAside(id, r, name) end
+  if seen[id] then return end
   seen[id] = true
-  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
-  taken[#taken + 1] = { id = id, r = r, name = name }
-  bytes = bytes + #r
-  fenceMin = math.max(fenceMin, tonumber(sub(r, 25, 40)))
+  moved[name] = moved[name] or {}
+  table.insert(moved[name], id)
 end
 
 -- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left that
 -- are worth another look at once.
 local function gather(name)
-  local key, at, step, steps = place("queue", name), 0, 8, 0
-  if most - #taken > 8 and bytes == 0 then step = 16 end
-  while #taken < most and bytes < BYTES_MAX and steps < STEPS_MAX do
-    local want = math.min(step, most - #taken, STEPS_MAX - steps)
-    local ids = call("LRANGE", key, at, at + want - 1)
-    local records = recordsOf(ids)
-    for i = 1, #ids do look(ids[i], records[i], name) end
-    at, steps = at + #ids, steps + #ids
+  local list, at, step, steps = place("queue", name), 0, 8, 0
+  local width, nameEnd = format("%03d", #name), 114 + #name
+  if most - #ids > 8 and bytes == 0 then step = 16 end
+  while #ids < most and bytes < BYTES_MAX and steps < STEPS_MAX do
+    local want = math.min(step, most - #ids, STEPS_MAX - steps)
+    local found = call("LRANGE", list, at, at + want - 1)
+    local records, itsKeys = recordsOf(found)
+    for i = 1, #found do
+      local r = records[i]
+      local isWaiting = isRecord(r) and sub(r, 2, 2) == "2" and sub(r, 100, 102) == width and sub(r, 115, nameEnd) == name
+      if isWaiting then take(found[i], itsKeys[i], r, name) else lookAgain(found[i], itsKeys[i], r, name) end
+    end
+    at, steps = at + #found, steps + #found
     if at > 0 then trims[name] = at end
-    if #ids < want then return false end
-    if bytes < 2048 * #taken + 1 then step = STEP end
+    if #found < want then return false end
+    if bytes < 2048 * #ids + 1 then step = STEP end
   end
-  return #taken > 0 or not moved[name]
-end
-
-local function earliest(a, b)
-  if not a or (b and b < a) then return b end
-  return a
+  return #ids > 0 or not moved[name]
 end
 
 local function sign(fence)
-  local leases = {}
-  for _, task in ipairs(taken) do
-    local list = leases[task.name] or {}
-    leases[task.name] = list
-    list[#list + 1] = int(ms + lease)
-    list[#list + 1] = task.id
+  local untilThen, replay = int(ms + lease), { sequence, fence }
+  for i = 1, #ids do
+    local list = leases[names[i]]
+    if not list then
+      list = {}
+      leases[names[i]] = list
+    end
+    local at = #list
+    list[at + 1], list[at + 2] = untilThen, ids[i]
+    replay[i + 2] = sized(ids[i])
   end
   for name, list in pairs(leases) do call("ZADD", place("lease", name), unpack(list)) end
-  local ids = {}
-  for i, task in ipairs(taken) do ids[i] = #task.id .. ":" .. task.id end
-  call("SET", replayKey, sequence .. fence .. table.concat(ids), "PX", int(math.max(60000, 2 * lease)))
-  for _, task in ipairs(taken) do
-    local r = task.r
-    local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now .. fence .. listener
-    if adopted[task.id] then call("SET", recordKey(task.id), "1" .. front .. sub(r, 53))
-    else call("SETRANGE", recordKey(task.id), 1, front) end
-    outlive(task.id, r, lease)
-    answer[#answer + 1] = task.id
-    answer[#answer + 1] = "1" .. front .. sub(r, 53)
+  call("SET", replayKey, table.concat(replay), "PX", replayLife)
+  local heads, stays = {}, now .. fence .. listener
+  for i = 1, #ids do
+    local r = taken[i]
+    local old = sub(r, 3, 11)
+    local head = heads[old]
+    if not head then
+      head = "13" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. stays
+      heads[old] = head
+    end
+    if adopted[keys[i]] then call("SET", keys[i], head .. sub(r, 53)) else call("SETRANGE", keys[i], "0", head) end
+    -- The deadline of what is claimed is to come, so with shorter leases the record outlives them.
+    if lease > 150000 then outlive(ids[i], r, lease) end
+    give(ids[i], head, r)
   end
 end
 
 local function claim()
-  local next, left = nil, {}
+  local soonest, left = math.huge, {}
   for i = firstName, #ARGV do
     local name = ARGV[i]
-    next = earliest(next, recover(name))
-    next = earliest(next, promote(name))
-    if #taken >= most or gather(name) then left[#left + 1] = name end
+    soonest = math.min(soonest, tend("lease", name) or soonest, tend("scheduled", name) or soonest)
+    if #ids >= most or gather(name) then left[#left + 1] = name end
   end
-  if next then answer[1] = int(math.max(0, next - ms)) end
-  if #taken > 0 then sign(newFence(fenceMin))
-  else call("SET", replayKey, sequence .. "0000000000000000", "PX", int(math.max(60000, 2 * lease))) end
+  if soonest < math.huge then answer[1] = int(math.max(0, soonest - ms)) end
+  if #ids > 0 then sign(newFence(lastFence))
+  else call("SET", replayKey, sequence .. "0000000000000000", "PX", replayLife) end
   for name, ids in pairs(moved) do call("RPUSH", place("queue", name), unpack(ids)) end
-  for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, -1) end
+  for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, "-1") end
   for _, name in ipairs(left) do
     if call("LLEN", place("queue", name)) > 0 then
-      if #taken >= free then guarded(ring, name) else table.insert(answer[2], name) end
+      if #ids >= free then guarded(ring, name) else table.insert(answer[2], name) end
     end
   end
 end

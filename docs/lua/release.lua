@@ -1,32 +1,35 @@
 -- Written by tools/sync_lua.ts from src/store/redis: change it there. Its words and answers: docs/wire.md.
-local base = ARGV[1]
-local call, sub, format = redis.call, string.sub, string.format
-local NO_OWNER = "------------"
-local DEAD_MAX, DEAD_TTL, DONE_BYTES = 10000, 2592000000, 67108864
-local us
+local base, call, sub, format = ARGV[1], redis.call, string.sub, string.format
+local RECORD, NO_OWNER = base .. "|task-result:", "------------"
+local stamp -- Redis' time: microseconds in 16 digits.
 if ARGV[2] ~= "" then
-  local time, max, ttl, bytes = string.match(ARGV[2], "^(%d*),?(%d*),?(%d*),?(%d*)$")
-  us, DEAD_MAX = tonumber(time), tonumber(max) or DEAD_MAX
-  DEAD_TTL, DONE_BYTES = tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+  local time = tonumber(string.match(ARGV[2], "^%d*"))
+  stamp = time and format("%016.0f", time)
 end
-if not us then
+if not stamp then
   local time = call("TIME")
-  us = time[1] * 1000000 + time[2]
+  stamp = time[1] .. format("%06d", time[2])
 end
-local ms = math.floor(us / 1000)
-local now = format("%013.0f", ms)
+local now = sub(stamp, 1, 13)
+local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function recordKey(id) return base .. "|task-result:" .. id end
 local function int(value) return format("%.0f", value) end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
+local find = string.find
 local function isRecord(r)
-  return r and string.find(r, "^1[0-8]...%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d") and string.find(r, "^%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d", 100)
+  if not r then return false end
+  local _, fence = find(r, "^1[0-8]...%d+")
+  if not fence or fence < 40 then return false end
+  local _, lengths = find(r, "^%d+", 100)
+  return lengths ~= nil and lengths >= 114
 end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
-local function bodyEnd(r) return 114 + sub(r, 100, 102) + sub(r, 103, 106) + sub(r, 107, 114) end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
-local function isLate(r) return sub(r, 57, 69) ~= "0000000000000" and sub(r, 57, 69) <= now end
+local function isLate(r)
+  local deadline = sub(r, 57, 69)
+  return deadline <= now and deadline ~= "0000000000000"
+end
 
 -- In a call of many tasks the failure of one (a wrong type at its key, a full memory) is its own.
 local function guarded(work, ...)
@@ -35,17 +38,29 @@ local function guarded(work, ...)
   return nil, type(answer) == "table" and answer.err or tostring(answer)
 end
 
+-- The records of these ids, and their keys.
 local function recordsOf(ids)
-  if #ids == 0 then return {} end
+  if #ids == 0 then return {}, {} end
   local keys = {}
-  for i = 1, #ids do keys[i] = recordKey(ids[i]) end
-  return call("MGET", unpack(keys))
+  for i = 1, #ids do keys[i] = RECORD .. ids[i] end
+  return call("MGET", unpack(keys)), keys
 end
 
-local function newFence(atLeast)
-  local fence = us
-  if atLeast >= fence then fence = atLeast + 1 end
-  return format("%016.0f", fence)
+-- Above the 16 digits given, which are an earlier fence.
+local function newFence(last)
+  if last < stamp then return stamp end
+  return format("%016.0f", last + 1)
+end
+
+-- An id as it stands among others: its length, a colon, itself.
+local sizes = {}
+local function sized(id)
+  local size = sizes[#id]
+  if not size then
+    size = #id .. ":"
+    sizes[#id] = size
+  end
+  return size .. id
 end
 
 local function ring(name)
@@ -57,141 +72,174 @@ local function ring(name)
 end
 
 
-local LIFE_MIN = 30000
-local died, ended = {}, {} -- Counts by name; ids with their records.
-
--- A failed task that lived in a queue; a query's failure belongs to its caller.
-local function isLetter(r)
-  local kind = sub(r, 53, 53)
-  return sub(r, 2, 2) == "5" and (kind == "e" or kind == "f")
-end
-local function enterDead(id, name)
-  guarded(call, "ZADD", place("dead", name), int(ms), id)
-  died[name] = (died[name] or 0) + 1
+-- The end of the body. The lengths as one number: 3 digits of the name's, 4 of the options', 8 of the params'.
+local function bodyEnd(r)
+  local lengths = tonumber(sub(r, 100, 114))
+  local params = lengths % 100000000
+  local rest = (lengths - params) / 100000000
+  local options = rest % 10000
+  return 114 + (rest - options) / 10000 + options + params
 end
 
-local function keepBounds()
-  if not ended[1] and not next(died) then return end
+local ending
+-- Made when the first task ends.
+local function endings()
+  if ending then return ending end
+  local LIFE_MIN, DEAD_MAX, DEAD_TTL, DONE_BYTES = 30000, 10000, 2592000000, 67108864
+  if ARGV[2] ~= "" then
+    local max, ttl, bytes = string.match(ARGV[2], "^%d*,?(%d*),?(%d*),?(%d*)$")
+    DEAD_MAX, DEAD_TTL, DONE_BYTES = tonumber(max) or DEAD_MAX, tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
+  end
+  local died, lists, told, lives = {}, {}, {}, {}
 
-  local function trimDead(name, added)
-    local key = place("dead", name)
-    call("PEXPIRE", key, int(DEAD_TTL))
-    local over, gone = call("ZCARD", key) - DEAD_MAX, {}
-    local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
-    for i = 1, #first, 2 do
-      local id, at = first[i], tonumber(first[i + 1])
-      if #gone >= over and at + DEAD_TTL > ms then break end
-      local header = guarded(call, "GETRANGE", recordKey(id), 0, 52) or ""
-      if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
-        call("PEXPIRE", recordKey(id), int(math.max(0, at + LIFE_MIN - ms)))
-      end
-      gone[#gone + 1] = id
+  -- A failed task that lived in a queue; a query's failure belongs to its caller.
+  local function isLetter(r)
+    if sub(r, 2, 2) ~= "5" then return false end
+    local kind = sub(r, 53, 53)
+    return kind == "e" or kind == "f"
+  end
+  local function enterDead(id, name)
+    guarded(call, "ZADD", place("dead", name), now, id)
+    died[name] = (died[name] or 0) + 1
+  end
+  local function note(id, r, name)
+    local list, size, life = lists[name], math.min(#r, 99999999), sub(r, 70, 79)
+    if not list then
+      list = { bytes = 0, life = "" }
+      lists[name] = list
     end
-    if #gone > 0 then call("ZREM", key, unpack(gone)) end
+    list[#list + 1] = now .. life .. format("%08d", size) .. sub(r, 25, 40) .. id
+    list.bytes = list.bytes + size
+    if life > list.life then list.life = life end
   end
 
-  local function unlinkEnded(element)
-    local key = recordKey(sub(element, 48))
-    local header = call("GETRANGE", key, 0, 39)
-    local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
-    if isSame and string.find(header, "^1[4-7]..0") then call("UNLINK", key) end
+  local function tellClient(client, id)
+    local ids = told[client]
+    if ids then ids[#ids + 1] = sized(id) else told[client] = { sized(id) } end
+  end
+  local function tell(id, r)
+    if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+    if sub(r, 4, 4) ~= "1" then return end
+    local joined = base .. "|task-joined:" .. id
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    call("DEL", joined)
   end
 
-  -- How many bytes leave with this head of the list; nil when it stays.
-  local function bytesOver(element, excess)
-    local at, life = tonumber(sub(element, 1, 13)) or 0, tonumber(sub(element, 14, 23)) or 0
-    if at + math.max(LIFE_MIN, life) > ms then
-      if excess <= 0 or at + LIFE_MIN > ms then return nil end
-      guarded(unlinkEnded, element)
+  -- The record as it ends: state, time and owner are new (nil: its owner stays); outcome is nil to keep what there is.
+  -- It stays for half a minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays
+  -- as long as its entry.
+  local function finish(id, r, state, owner, outcome)
+    local last = outcome and bodyEnd(r)
+    local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now ..
+      (owner and sub(r, 25, 40) .. owner .. sub(r, 53, last) or sub(r, 25, last)) .. (outcome or "")
+    local name, ttl = nameOf(r), sub(r, 70, 79)
+    local isDead = isLetter(new)
+    if isDead then
+      enterDead(id, name)
+      ttl = "dead"
     end
-    return tonumber(sub(element, 24, 31)) or 0
+    local life = lives[ttl]
+    if not life then
+      life = int(math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(ttl)))
+      lives[ttl] = life
+    end
+    call("SET", RECORD .. id, new, "PX", life)
+    if not isDead then note(id, new, name) end
+    tell(id, r)
   end
 
   local function pushEnded(name, list)
     local key, stats = place("done", name), place("stats", name)
     local total = call("HINCRBY", stats, "doneBytes", int(list.bytes))
-    if call("RPUSH", key, unpack(list)) == #list and total ~= list.bytes then
+    local isNew = call("RPUSH", key, unpack(list)) == #list
+    if isNew and total ~= list.bytes then
       total = list.bytes -- The list is new, the count is older.
       call("HSET", stats, "doneBytes", int(total))
     end
     -- A little more than it has to be, so that not every run writes it.
-    if call("PTTL", key) <= list.life then
-      call("PEXPIRE", key, int(list.life + 4000))
-      call("PEXPIRE", stats, int(list.life + 4000))
+    local longest = math.max(LIFE_MIN, tonumber(list.life))
+    if isNew or call("PTTL", key) <= longest then
+      call("PEXPIRE", key, int(longest + 4000))
+      call("PEXPIRE", stats, int(longest + 4000))
     end
-    local freed = bytesOver(call("LINDEX", key, 0), total - DONE_BYTES)
-    if not freed then return end
-    local count = 1
-    for _, element in ipairs(call("LRANGE", key, 1, #list + 15)) do
-      local bytes = bytesOver(element, total - freed - DONE_BYTES)
-      if not bytes then break end
-      freed, count = freed + bytes, count + 1
+    if isNew then return end
+    -- Does the element leave? When it is not over yet, its record goes too.
+    local function isOver(element)
+      return (tonumber(sub(element, 1, 13)) or 0) + math.max(LIFE_MIN, tonumber(sub(element, 14, 23)) or 0) <= ms
     end
+    local function leaves(element, excess)
+      if isOver(element) then return true end
+      return excess > 0 and (tonumber(sub(element, 1, 13)) or 0) + LIFE_MIN <= ms
+    end
+    local element, rest = call("LINDEX", key, "0"), nil
+    if not leaves(element, total - DONE_BYTES) then return end
+
+    local function unlinkEnded(element)
+      local key = RECORD .. sub(element, 48)
+      local header = call("GETRANGE", key, 0, 39)
+      local isSame = sub(header, 12, 24) == sub(element, 1, 13) and sub(header, 25, 40) == sub(element, 32, 47)
+      if isSame and find(header, "^1[4-7]..0") then call("UNLINK", key) end
+    end
+    local freed, count = 0, 0
+    while element and leaves(element, total - freed - DONE_BYTES) do
+      if not isOver(element) then guarded(unlinkEnded, element) end
+      freed, count = freed + (tonumber(sub(element, 24, 31)) or 0), count + 1
+      if count == 1 then rest = call("LRANGE", key, 1, #list + 15) end
+      element = rest[count]
+    end
+
     call("LTRIM", key, count, -1)
     call("HINCRBY", stats, "doneBytes", int(-freed))
   end
 
-  for name, added in pairs(died) do guarded(trimDead, name, added) end
-  local lists = {}
-  for _, task in ipairs(ended) do
-    local r, name = task.r, nameOf(task.r)
-    local list = lists[name] or { bytes = 0, life = LIFE_MIN }
-    local size, life = math.min(#r, 99999999), sub(r, 70, 79)
-    lists[name] = list
-    list[#list + 1] = sub(r, 12, 24) .. life .. format("%08d", size) .. sub(r, 25, 40) .. task.id
-    list.bytes, list.life = list.bytes + size, math.max(list.life, tonumber(life))
-  end
-  for name, list in pairs(lists) do guarded(pushEnded, name, list) end
-end
+  -- The last thing a script does that may have ended tasks.
+  local function conclude()
+    if next(died) then
 
-local told = {}
-local function tellClient(client, id)
-  told[client] = (told[client] or "") .. #id .. ":" .. id
-end
-local function tell(id, r)
-  if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
-  if sub(r, 4, 4) == "1" then
-    local joined = base .. "|task-joined:" .. id
-    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
-    call("DEL", joined)
+    local function trimDead(name, added)
+      local key = place("dead", name)
+      call("PEXPIRE", key, int(DEAD_TTL))
+      local over, gone = call("ZCARD", key) - DEAD_MAX, {}
+      local first = call("ZRANGE", key, 0, over > 0 and math.max(added, 64) - 1 or 3, "WITHSCORES")
+      for i = 1, #first, 2 do
+        local id, at = first[i], tonumber(first[i + 1])
+        if #gone >= over and at + DEAD_TTL > ms then break end
+        local header = guarded(call, "GETRANGE", RECORD .. id, 0, 52) or ""
+        if isLetter(header) and sub(header, 12, 24) == format("%013.0f", at) then
+          call("PEXPIRE", RECORD .. id, int(math.max(0, at + LIFE_MIN - ms)))
+        end
+        gone[#gone + 1] = id
+      end
+      if #gone > 0 then call("ZREM", key, unpack(gone)) end
+    end
+
+      for name, added in pairs(died) do guarded(trimDead, name, added) end
+    end
+    for name, list in pairs(lists) do guarded(pushEnded, name, list) end
+    for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, table.concat(ids)) end
   end
+
+  ending = { isLetter = isLetter, enterDead = enterDead, note = note, tell = tell, finish = finish, conclude = conclude }
+  return ending
 end
--- The last thing a script does that may have ended tasks.
 local function conclude()
-  keepBounds()
-  for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, ids) end
-end
-
--- The record as it ends: state, time and owner are new; outcome is nil to keep what there is. It stays for half a
--- minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays as long as its entry.
-local function finish(id, r, state, owner, outcome)
-  local last = bodyEnd(r)
-  local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now .. sub(r, 25, 40) .. owner ..
-    sub(r, 53, last) .. (outcome or sub(r, last + 1))
-  local isDead = isLetter(new)
-  if isDead then enterDead(id, nameOf(r)) end
-  local life = math.max(LIFE_MIN, isDead and DEAD_TTL or tonumber(sub(r, 70, 79)))
-  call("SET", recordKey(id), new, "PX", int(life))
-  if not isDead then ended[#ended + 1] = { id = id, r = new } end
-  tell(id, r)
+  if ending then ending.conclude() end
 end
 
 -- A record lives at least two leases longer than its owner, whatever its deadline.
 local function outlive(id, r, lease)
   local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", recordKey(id)) < 2 * lease then
-    call("PEXPIRE", recordKey(id), int(2 * lease))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
+    call("PEXPIRE", RECORD .. id, int(2 * lease))
   end
 end
 
-local function isOwned(r, fence, owner) return sub(r, 25, 40) == fence and sub(r, 41, 52) == owner end
--- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. A bare JSON task
--- was written over it.
-local function refusal(r, fence, owner)
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
+-- fence and owner, as they stand in the header. A bare JSON task was written over it.
+local function refusal(r, ownership)
   if not isRecord(r) then return isBare(r) and "l20" or "g--" end
-  local header = sub(r, 2, 3)
-  if not isOwned(r, fence, owner) then return "l" .. header end
-  if sub(r, 2, 2) ~= "3" then return "k" .. header end
+  if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
+  if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
 end
 redis.call("DEL", KEYS[1])
 
@@ -201,10 +249,10 @@ local records, released = recordsOf(ids), {}
 
 local function release(id, r, name)
   if sub(r, 3, 3) == "1" then
-    finish(id, r, "6", sub(r, 41, 52))
+    endings().finish(id, r, "6", sub(r, 41, 52))
     return "6"
   elseif isLate(r) then
-    finish(id, r, "7", sub(r, 41, 52))
+    endings().finish(id, r, "7", sub(r, 41, 52))
     return "7"
   end
   local state = delay > 0 and "1" or "2"
@@ -214,7 +262,7 @@ local function release(id, r, name)
   else
     call("LPUSH", place("queue", name), id)
   end
-  call("SETRANGE", recordKey(id), 1, state .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
+  call("SETRANGE", RECORD .. id, 1, state .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
     now)
   guarded(ring, name)
   return state
@@ -224,7 +272,7 @@ for i = #ids, 1, -1 do
   local at = 4 + (i - 1) * 4
   local r = records[i]
   if released[ids[i]] then r = "1" .. released[ids[i]] .. sub(r, 3) end
-  local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
+  local no = refusal(r, ARGV[at + 3] .. ARGV[at + 2])
   local state, failure
   if not no then state, failure = guarded(release, ids[i], r, ARGV[at + 1]) end
   if state then

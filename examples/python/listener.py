@@ -43,14 +43,14 @@ def serve(url: str, base: str, handlers: Dict[str, Callable[[Any, Callable], Any
             told = {"name": type(error).__name__, "message": str(error)[:8192], "stack": traceback.format_exc()[-8192:]}
             state, body = 5, "!" + json.dumps(told)
         done.set()
-        run("finish", id, name, me, fence, state, "", head + b"\n" + body.encode())
+        run("finish", id, fence + me.encode(), state, head + b"\n" + body.encode())
 
     for sequence in count(1):
         if stopping.is_set():
             return run("leave", me, *handlers)
         _, more, _, *task = run("claim", me, f"{sequence:010}", 1, lease, *here, *handlers)
         if task:
-            attempt(*task)
+            attempt(task[0], task[1] + task[2][len(task[1]):])
         elif not more:  # At most a second, for a stop and for what is due.
             client.blpop([f"{base}|task-bell|{name}" for name in handlers], 1)
 

@@ -6,7 +6,7 @@
 import { digits, encodeBody, kindLetter, STATES } from "../../record.ts";
 import type { PutRequest } from "../store.ts";
 import { LETTERS } from "./ended.ts";
-import { defineScript, RECOVERY, type Script } from "./script.ts";
+import { APPEAR, defineScript, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
@@ -17,7 +17,7 @@ export const withdrawScript: Script = defineScript(
   "withdraw",
   String.raw`
 local id, nonce, owner, lease = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end
 local state = sub(r, 2, 2)
 if sub(r, 80, 99) ~= nonce then return { "r", state } end
@@ -30,15 +30,15 @@ local due = state == "1" and call("ZSCORE", place("scheduled", nameOf(r)), id)
 local isDue = due and tonumber(due) <= ms
 if state ~= "2" and not isDue then return { "r", state } end
 if isLate(r) then
-  finish(id, r, "7", NO_OWNER)
+  endings().finish(id, r, "7", NO_OWNER)
   if isDue then call("ZREM", place("scheduled", nameOf(r)), id) end
   conclude()
   return { "r", "7" }
 end
 local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now ..
-  newFence(tonumber(sub(r, 25, 40))) .. owner
+  newFence(sub(r, 25, 40)) .. owner
 call("ZADD", place("lease", nameOf(r)), int(ms + lease), id)
-call("SETRANGE", recordKey(id), 1, front)
+call("SETRANGE", RECORD .. id, 1, front)
 if isDue then call("ZREM", place("scheduled", nameOf(r)), id) end
 outlive(id, r, lease)
 return { "o", "1" .. front .. sub(r, 53) }`,
@@ -52,18 +52,18 @@ export const cancelScript: Script = defineScript(
   "cancel",
   String.raw`
 local id, nonce, unlessJoined = ARGV[3], ARGV[4], ARGV[5]
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 if not isRecord(r) then return { "u" } end
 local state = sub(r, 2, 2)
 if state == "8" or (nonce ~= "" and sub(r, 80, 99) ~= nonce) then return { "u" } end
 if state >= "4" then return { "e", state } end
 if unlessJoined == "1" and sub(r, 4, 4) == "1" then return { "j" } end
 if state == "3" then
-  call("SETRANGE", recordKey(id), 2, "1")
+  call("SETRANGE", RECORD .. id, 2, "1")
   call("PUBLISH", base .. "|control|" .. sub(r, 41, 52), #id .. ":" .. id)
   return { "a" }
 end
-finish(id, r, "6", NO_OWNER)
+endings().finish(id, r, "6", NO_OWNER)
 if state == "1" then call("ZREM", place("scheduled", nameOf(r)), id) end
 conclude()
 return { "c" }`,
@@ -77,7 +77,7 @@ export const putScript: Script = defineScript(
   "put",
   LETTERS + String.raw`
 local id, nonce, kind, state, owner, timeout = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8])
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 local fence, flags = "0000000000000000", "000"
 
 -- An end is final, but may be said twice; a task in a queue is not rewritten from outside.
@@ -92,7 +92,7 @@ if r then
   local isMine = sub(r, 80, 99) == nonce
   if isMine and not mayRewrite(r, old) then return { "c", old } end
   if not isMine and not (old == "0" or old == "8" or (old >= "4" and kind == "l")) then return { "c", old } end
-  fence = isMine and sub(r, 25, 40) or newFence(tonumber(sub(r, 25, 40)))
+  fence = isMine and sub(r, 25, 40) or newFence(sub(r, 25, 40))
   -- Its reader stands in it already; and a dead letter is evidence, which is not rewritten.
   if isMine and (sub(r, 5, 5) == "1" or isDeadLetter(id, r)) then return { "w", old } end
   if isMine then flags = sub(r, 3, 5) end
@@ -104,11 +104,11 @@ elseif state >= "4" then ttl = math.max(30000, ttl) end
 local deadline = timeout > 0 and format("%013.0f", ms + timeout) or "0000000000000"
 local new = "1" .. state .. flags .. (state == "0" and "000" or "001") .. "000" .. now .. fence .. owner .. kind .. "001" ..
   deadline .. ARGV[9] .. nonce .. ARGV[10] .. ARGV[11]
-call("SET", recordKey(id), new, "PX", int(math.max(1, ttl)))
+call("SET", RECORD .. id, new, "PX", int(math.max(1, ttl)))
 if r then leaveDead(id, r) end
 if state >= "4" then
-  ended[#ended + 1] = { id = id, r = new }
-  tell(id, new)
+  endings().note(id, new, nameOf(new))
+  endings().tell(id, new)
 end
 conclude()
 return { "w", state }`,
@@ -123,16 +123,16 @@ export const takeScript: Script = defineScript(
   "take",
   LETTERS + String.raw`
 local id, reader = ARGV[3], ARGV[4]
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 if not r then return false end
 if not isRecord(r) then return isBare(r) and ARGV[5] == "" and r end
 local state = sub(r, 2, 2)
 if state == "8" or (ARGV[5] ~= "" and sub(r, 80, 99) ~= ARGV[5]) then return false end
 if state < "4" or sub(r, 4, 4) == "1" then return r end
 if sub(r, 5, 5) == "1" then return sub(r, 41, 52) == reader and r end
-call("SETRANGE", recordKey(id), 4, "1")
-call("SETRANGE", recordKey(id), 40, reader)
-if not isDeadLetter(id, r) then call("PEXPIRE", recordKey(id), 60000) end
+call("SETRANGE", RECORD .. id, 4, "1")
+call("SETRANGE", RECORD .. id, 40, reader)
+if not isDeadLetter(id, r) then call("PEXPIRE", RECORD .. id, 60000) end
 return sub(r, 1, 4) .. "1" .. sub(r, 6, 40) .. reader .. sub(r, 53)`,
 );
 
@@ -141,7 +141,7 @@ export const acknowledgeScript: Script = defineScript(
   "acknowledge",
   LETTERS + String.raw`
 local id, reader = ARGV[3], ARGV[4]
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 -- A late copy does not delete what the same reader has taken of another run since.
 local isMine = isRecord(r) and sub(r, 5, 5) == "1" and sub(r, 41, 52) == reader and
   ((ARGV[5] or "") == "" or sub(r, 80, 99) == ARGV[5])
@@ -158,7 +158,7 @@ export const listenedScript: Script = defineScript(
 /** ARGV: 3 listener, 4 ms, then the names. */
 export const appearScript: Script = defineScript(
   "appear",
-  RECOVERY + String.raw`
+  APPEAR + String.raw`
 appear(ARGV[3], tonumber(ARGV[4]), 5, #ARGV)
 return 1`,
 );

@@ -17,12 +17,14 @@ import { decodeRecord, digits } from "../../record.ts";
 import type { Reply } from "../../port/redis.ts";
 import type { ClaimAnswer, ClaimRequest } from "../store.ts";
 import { withForeignDeadline } from "../foreign.ts";
-import { defineScript, RECOVERY, type Script } from "./script.ts";
+import { APPEAR, defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 listener, 4 sequence (10 digits), 5 free, 6 lease ms, 7 presence ms (0 = leave it), 8 how many names follow
  * for presence, those names, then the names to look at.
- * Returns {ms until the next due task or -1, names left at a bound, ids set aside, id, record, id, record, …}.
+ * Returns {ms until the next due task or -1, names left at a bound, ids set aside, id, head, record, id, head, …}.
+ * `head` takes the place of the record's first 52 bytes: a record is not cut and joined here, as that costs a new
+ * string of its whole length.
  */
 export const claimScript: Script = defineScript(
   "claim",
@@ -31,26 +33,34 @@ local listener, sequence, free, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), ton
 local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
 local replayKey = base .. "|task-listener|" .. listener
 local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
-local most = math.min(free, TASKS_MAX)
+local most = free < TASKS_MAX and free or TASKS_MAX
+local replayLife = lease > 30000 and int(2 * lease) or "60000"
 local answer = { "-1", {}, aside }
 
-if presence > 0 then appear(listener, presence, 9, firstName - 1) end
+if presence > 0 then
+${APPEAR}
+  appear(listener, presence, 9, firstName - 1)
+end
+
+local function give(id, head, r)
+  local at = #answer
+  answer[at + 1], answer[at + 2], answer[at + 3] = id, head, r
+end
 
 local function replayed(last)
   local fence, ids, at = sub(last, 11, 26), {}, 27
   while at <= #last do
-    local colon = string.find(last, ":", at, true)
+    local colon = find(last, ":", at, true)
     local length = tonumber(sub(last, at, colon - 1))
     ids[#ids + 1] = sub(last, colon + 1, colon + length)
     at = colon + 1 + length
   end
   local records = recordsOf(ids)
   for i, r in ipairs(records) do
-    if isRecord(r) and isOwned(r, fence, listener) and sub(r, 2, 2) == "3" then
+    if not refusal(r, fence .. listener) then
       call("ZADD", place("lease", nameOf(r)), int(ms + lease), ids[i])
       outlive(ids[i], r, lease)
-      answer[#answer + 1] = ids[i]
-      answer[#answer + 1] = r
+      give(ids[i], sub(r, 1, 52), r)
     end
   end
 end
@@ -61,92 +71,107 @@ local function adopt(r, name)
     sub(format("%-12s", "foreign"), 1, 12) .. "00000000" .. format("%03d", #name) .. "0000" .. format("%08d", #r) .. name .. r
 end
 
-local taken, bytes, fenceMin = {}, 0, 0
-local seen, trims, adopted, moved = {}, {}, {}, {}
+-- What is taken: its name, key and record, in the order of ids; by name what else there is to write.
+local ids, names, keys, taken, bytes, lastFence = {}, {}, {}, {}, 0, "0000000000000000"
+local seen, adopted, leases, trims, moved = {}, {}, {}, {}, {}
 
--- One hint: taken, moved to the tail, set aside, or dead and dropped.
-local function look(id, r, name)
+local function take(id, key, r, name)
+  if seen[id] then return end
+  seen[id] = true
+  if isLate(r) then return endings().finish(id, r, "7", NO_OWNER) end
+  local at = #ids + 1
+  ids[at], names[at], keys[at], taken[at] = id, name, key, r
+  bytes = bytes + #r
+  local fence = sub(r, 25, 40)
+  if fence > lastFence then lastFence = fence end
+end
+
+-- A hint that is none of a queued record: a bare task is taken, one of a later version moved to the tail, one that
+-- cannot be read set aside; all others are dead and dropped.
+local function lookAgain(id, key, r, name)
+  if not r or isRecord(r) then return end
   if isBare(r) then
     r = adopt(r, name)
-    adopted[id] = r
+    if isRecord(r) then
+      adopted[key] = r
+      return take(id, key, r, name)
+    end
   end
-  if not isRecord(r) then
-    if not isNewer(r) then return setAside(id, r, name) end
-    if seen[id] then return end
-    seen[id] = true
-    moved[name] = moved[name] or {}
-    return table.insert(moved[name], id)
-  end
-  if sub(r, 2, 2) ~= "2" or nameOf(r) ~= name or seen[id] then return end
+  if not recoveries().isNewer(r) then return recoveries().setAside(id, r, name) end
+  if seen[id] then return end
   seen[id] = true
-  if isLate(r) then return finish(id, r, "7", NO_OWNER) end
-  taken[#taken + 1] = { id = id, r = r, name = name }
-  bytes = bytes + #r
-  fenceMin = math.max(fenceMin, tonumber(sub(r, 25, 40)))
+  moved[name] = moved[name] or {}
+  table.insert(moved[name], id)
 end
 
 -- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left that
 -- are worth another look at once.
 local function gather(name)
-  local key, at, step, steps = place("queue", name), 0, 8, 0
-  if most - #taken > 8 and bytes == 0 then step = 16 end
-  while #taken < most and bytes < BYTES_MAX and steps < STEPS_MAX do
-    local want = math.min(step, most - #taken, STEPS_MAX - steps)
-    local ids = call("LRANGE", key, at, at + want - 1)
-    local records = recordsOf(ids)
-    for i = 1, #ids do look(ids[i], records[i], name) end
-    at, steps = at + #ids, steps + #ids
+  local list, at, step, steps = place("queue", name), 0, 8, 0
+  local width, nameEnd = format("%03d", #name), 114 + #name
+  if most - #ids > 8 and bytes == 0 then step = 16 end
+  while #ids < most and bytes < BYTES_MAX and steps < STEPS_MAX do
+    local want = math.min(step, most - #ids, STEPS_MAX - steps)
+    local found = call("LRANGE", list, at, at + want - 1)
+    local records, itsKeys = recordsOf(found)
+    for i = 1, #found do
+      local r = records[i]
+      local isWaiting = isRecord(r) and sub(r, 2, 2) == "2" and sub(r, 100, 102) == width and sub(r, 115, nameEnd) == name
+      if isWaiting then take(found[i], itsKeys[i], r, name) else lookAgain(found[i], itsKeys[i], r, name) end
+    end
+    at, steps = at + #found, steps + #found
     if at > 0 then trims[name] = at end
-    if #ids < want then return false end
-    if bytes < 2048 * #taken + 1 then step = STEP end
+    if #found < want then return false end
+    if bytes < 2048 * #ids + 1 then step = STEP end
   end
-  return #taken > 0 or not moved[name]
-end
-
-local function earliest(a, b)
-  if not a or (b and b < a) then return b end
-  return a
+  return #ids > 0 or not moved[name]
 end
 
 local function sign(fence)
-  local leases = {}
-  for _, task in ipairs(taken) do
-    local list = leases[task.name] or {}
-    leases[task.name] = list
-    list[#list + 1] = int(ms + lease)
-    list[#list + 1] = task.id
+  local untilThen, replay = int(ms + lease), { sequence, fence }
+  for i = 1, #ids do
+    local list = leases[names[i]]
+    if not list then
+      list = {}
+      leases[names[i]] = list
+    end
+    local at = #list
+    list[at + 1], list[at + 2] = untilThen, ids[i]
+    replay[i + 2] = sized(ids[i])
   end
   for name, list in pairs(leases) do call("ZADD", place("lease", name), unpack(list)) end
-  local ids = {}
-  for i, task in ipairs(taken) do ids[i] = #task.id .. ":" .. task.id end
-  call("SET", replayKey, sequence .. fence .. table.concat(ids), "PX", int(math.max(60000, 2 * lease)))
-  for _, task in ipairs(taken) do
-    local r = task.r
-    local front = "3" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. now .. fence .. listener
-    if adopted[task.id] then call("SET", recordKey(task.id), "1" .. front .. sub(r, 53))
-    else call("SETRANGE", recordKey(task.id), 1, front) end
-    outlive(task.id, r, lease)
-    answer[#answer + 1] = task.id
-    answer[#answer + 1] = "1" .. front .. sub(r, 53)
+  call("SET", replayKey, table.concat(replay), "PX", replayLife)
+  local heads, stays = {}, now .. fence .. listener
+  for i = 1, #ids do
+    local r = taken[i]
+    local old = sub(r, 3, 11)
+    local head = heads[old]
+    if not head then
+      head = "13" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. stays
+      heads[old] = head
+    end
+    if adopted[keys[i]] then call("SET", keys[i], head .. sub(r, 53)) else call("SETRANGE", keys[i], "0", head) end
+    -- The deadline of what is claimed is to come, so with shorter leases the record outlives them.
+    if lease > 150000 then outlive(ids[i], r, lease) end
+    give(ids[i], head, r)
   end
 end
 
 local function claim()
-  local next, left = nil, {}
+  local soonest, left = math.huge, {}
   for i = firstName, #ARGV do
     local name = ARGV[i]
-    next = earliest(next, recover(name))
-    next = earliest(next, promote(name))
-    if #taken >= most or gather(name) then left[#left + 1] = name end
+    soonest = math.min(soonest, tend("lease", name) or soonest, tend("scheduled", name) or soonest)
+    if #ids >= most or gather(name) then left[#left + 1] = name end
   end
-  if next then answer[1] = int(math.max(0, next - ms)) end
-  if #taken > 0 then sign(newFence(fenceMin))
-  else call("SET", replayKey, sequence .. "0000000000000000", "PX", int(math.max(60000, 2 * lease))) end
+  if soonest < math.huge then answer[1] = int(math.max(0, soonest - ms)) end
+  if #ids > 0 then sign(newFence(lastFence))
+  else call("SET", replayKey, sequence .. "0000000000000000", "PX", replayLife) end
   for name, ids in pairs(moved) do call("RPUSH", place("queue", name), unpack(ids)) end
-  for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, -1) end
+  for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, "-1") end
   for _, name in ipairs(left) do
     if call("LLEN", place("queue", name)) > 0 then
-      if #taken >= free then guarded(ring, name) else table.insert(answer[2], name) end
+      if #ids >= free then guarded(ring, name) else table.insert(answer[2], name) end
     end
   end
 end
@@ -175,8 +200,11 @@ export function claimWords(request: ClaimRequest): string[] {
 
 /** Reads what a claim brought. */
 export function claimAnswer(reply: Reply): ClaimAnswer {
-  const [nextIn, more, aside, ...pairs] = reply as [string, string[], string[], ...string[]];
+  const [nextIn, more, aside, ...words] = reply as [string, string[], string[], ...string[]];
   const tasks = [];
-  for (let i = 0; i < pairs.length; i += 2) tasks.push(withForeignDeadline(decodeRecord(pairs[i]!, pairs[i + 1]!)));
+  for (let i = 0; i < words.length; i += 3) {
+    const head = words[i + 1]!;
+    tasks.push(withForeignDeadline(decodeRecord(words[i]!, head + words[i + 2]!.slice(head.length))));
+  }
   return { tasks, more, aside, nextIn: nextIn === "-1" ? null : Number(nextIn) };
 }

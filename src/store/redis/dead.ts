@@ -20,7 +20,7 @@ import { defineScript, type Script } from "./script.ts";
  */
 export const deadScript: Script = defineScript(
   "dead",
-  String.raw`
+  LETTERS + String.raw`
 local name, offset, limit = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local key, BYTES_MAX, ROUNDS = place("dead", name), 262144, 3
 local order = { "WITHSCORES" }
@@ -37,7 +37,7 @@ local function page()
   local entries = call("ZRANGE", key, offset, offset + limit - 1, unpack(order))
   for i = 1, #entries, 2 do
     local id, at = entries[i], entries[i + 1]
-    local r = guarded(call, "GET", recordKey(id))
+    local r = guarded(call, "GET", RECORD .. id)
     if not isEntry(r, tonumber(at)) then stale[#stale + 1] = id
     elseif bytes < BYTES_MAX then
       bytes = bytes + #r
@@ -61,12 +61,12 @@ export const requeueScript: Script = defineScript(
   "requeue",
   LETTERS + String.raw`
 local id, nonce = ARGV[3], ARGV[4]
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end
 if sub(r, 80, 99) == nonce then return { "k", sub(r, 2, 2) } end
 if not isLetter(r) then return { "r", sub(r, 2, 2) } end
 call("RPUSH", place("queue", nameOf(r)), id)
-call("SET", recordKey(id), "12000" .. "000" .. "000" .. now .. sub(r, 25, 40) .. NO_OWNER .. sub(r, 53, 56) ..
+call("SET", RECORD .. id, "12000" .. "000" .. "000" .. now .. sub(r, 25, 40) .. NO_OWNER .. sub(r, 53, 56) ..
   "0000000000000" .. sub(r, 70, 79) .. nonce .. sub(r, 100, bodyEnd(r)))
 leaveDead(id, r)
 guarded(ring, nameOf(r))
@@ -81,7 +81,7 @@ export const removeScript: Script = defineScript(
   "remove",
   LETTERS + String.raw`
 local id, nonce, name = ARGV[3], ARGV[4], ARGV[5]
-local r = call("GET", recordKey(id))
+local r = call("GET", RECORD .. id)
 if not r or (#r >= 114 and string.find(r, "^[2-9]")) then return { "r", "-" } end
 if isBare(r) then return { "r", "2" } end
 if isRecord(r) then

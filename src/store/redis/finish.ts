@@ -11,51 +11,49 @@ import type { Failure, Ownership } from "../store.ts";
 import { defineScript, type Script } from "./script.ts";
 
 /**
- * ARGV from 3, seven an item: id, name, owner, fence, state digit, ms until the next attempt or empty, outcome.
+ * ARGV from 3, four an item: id, ownership (fence and owner), state digit and behind it the ms until the next attempt
+ * or nothing, outcome. Few words, as each costs as much as a command's fifth.
  * Returns three characters an item (`ownerAnswer`), or `!` and an error.
  */
 export const finishScript: Script = defineScript(
   "finish",
   String.raw`
-local WIDTH = 7
+local WIDTH = 4
 local ids = {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
 local records, ended, left = recordsOf(ids), {}, {}
+local finish = endings().finish
 
 local function retry(id, r, name, wait, outcome)
   local due = ms + wait
   local deadline = tonumber(sub(r, 57, 69))
   if deadline > 0 and due >= deadline then return false end
   call("ZADD", place("scheduled", name), int(due), id)
-  call("SET", recordKey(id), "11" .. sub(r, 3, 11) .. now .. sub(r, 25, 52) ..
-    sub(r, 53, bodyEnd(r)) .. outcome, "KEEPTTL")
+  call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
   guarded(ring, name)
   return true
 end
 
-local function settle(id, r, name, state, wait, outcome)
-  local isCancelled = sub(r, 3, 3) == "1" and state == "5"
+local function settle(id, r, way, outcome)
+  local name, state, isAsked = nameOf(r), sub(way, 1, 1), sub(r, 3, 3)
+  local isCancelled = isAsked == "1" and state == "5"
   if isCancelled then state = "6" end
-  if wait ~= "" and not isCancelled and retry(id, r, name, tonumber(wait), outcome) then state = "1"
-  else finish(id, r, state, sub(r, 41, 52), outcome) end
-  left[name] = left[name] or {}
-  table.insert(left[name], id)
+  if #way > 1 and not isCancelled and retry(id, r, name, tonumber(sub(way, 2)), outcome) then state = "1"
+  else finish(id, r, state, nil, outcome) end
+  local done = left[name]
+  if done then done[#done + 1] = id else left[name] = { id } end
   ended[id] = state
-  return "a" .. state .. sub(r, 3, 3)
+  return "a" .. state .. isAsked
 end
 
 local answers = {}
 for i = 1, #ids do
   local at = 3 + (i - 1) * WIDTH
-  local id = ids[i]
-  local r = records[i]
+  local id, r = ids[i], records[i]
   if ended[id] then r = "1" .. ended[id] .. sub(r, 3) end
-  local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
-  if no then answers[i] = no
-  else
-    local answer, failure = guarded(settle, id, r, ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6])
-    answers[i] = answer or "!" .. failure
-  end
+  local answer, failure = refusal(r, ARGV[at + 1]), nil
+  if not answer then answer, failure = guarded(settle, id, r, ARGV[at + 2], ARGV[at + 3]) end
+  answers[i] = answer or "!" .. failure
 end
 -- The old places last. A lease entry that cannot be removed is a dead hint.
 for name, done in pairs(left) do guarded(call, "ZREM", place("lease", name), unpack(done)) end
@@ -67,11 +65,11 @@ const DIGITS = { failed: "5", cancelled: "6", expired: "7" } as const;
 
 /** The words of a completion. */
 export function completeItem(task: Ownership, outcome: string): string[] {
-  return [task.id, task.name, task.owner, task.fence, "4", "", outcome];
+  return [task.id, task.fence + task.owner, "4", outcome];
 }
 
 /** The words of a failure. */
 export function failItem(task: Ownership, failure: Failure): string[] {
   const wait = failure.retryIn === undefined ? "" : String(Math.ceil(failure.retryIn));
-  return [task.id, task.name, task.owner, task.fence, DIGITS[failure.state], wait, failure.outcome];
+  return [task.id, task.fence + task.owner, DIGITS[failure.state] + wait, failure.outcome];
 }

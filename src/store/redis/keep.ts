@@ -4,7 +4,7 @@
  * @module
  */
 import type { Ownership, RenewRequest } from "../store.ts";
-import { defineScript, RECOVERY, type Script } from "./script.ts";
+import { APPEAR, defineScript, RECOVERY, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 owner, 4 lease ms, 5 presence ms, 6 how many names follow, those names, then id, name, fence an item.
@@ -14,7 +14,7 @@ import { defineScript, RECOVERY, type Script } from "./script.ts";
  */
 export const renewScript: Script = defineScript(
   "renew",
-  RECOVERY + String.raw`
+  RECOVERY + APPEAR + String.raw`
 local owner, lease, presence, first = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 7 + ARGV[6]
 local ids, mine, answers = {}, {}, {}
 for i = first, #ARGV, 3 do
@@ -24,26 +24,26 @@ end
 if presence > 0 then
   appear(owner, presence, 7, first - 1)
   local count = first - 7
-  local from = count > 0 and us % count or 0
+  local from = count > 0 and tonumber(stamp) % count or 0
   for i = 1, math.min(count, 32) do mine[ARGV[7 + (from + i) % count]] = true end
 end
 local records = recordsOf(ids)
 for i = 1, #ids do
   local at = first + (i - 1) * 3
   local r = records[i]
-  local no = refusal(r, ARGV[at + 2], owner)
+  local no = refusal(r, ARGV[at + 2] .. owner)
   if not no then
     guarded(call, "ZADD", place("lease", ARGV[at + 1]), int(ms + lease), ids[i])
     outlive(ids[i], r, lease)
   end
   answers[i] = no or "a" .. sub(r, 2, 3)
 end
-local function tend(name)
-  recover(name)
-  promote(name)
+local function tendTo(name)
+  tend("lease", name)
+  tend("scheduled", name)
   if call("LLEN", place("queue", name)) > 0 then ring(name) end
 end
-for name in pairs(mine) do guarded(tend, name) end
+for name in pairs(mine) do guarded(tendTo, name) end
 conclude()
 return answers`,
 );
@@ -58,8 +58,8 @@ local records = recordsOf(ids)
 for i = 1, #ids do
   local at = 3 + (i - 1) * 4
   local r = records[i]
-  local no = refusal(r, ARGV[at + 2], ARGV[at + 1])
-  if not no then call("SET", recordKey(ids[i]), sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL") end
+  local no = refusal(r, ARGV[at + 2] .. ARGV[at + 1])
+  if not no then call("SET", RECORD .. ids[i], sub(r, 1, bodyEnd(r)) .. ARGV[at + 3], "KEEPTTL") end
   answers[i] = no or ("a" .. sub(r, 2, 3))
 end
 return answers`,
@@ -79,10 +79,10 @@ local records, released = recordsOf(ids), {}
 
 local function release(id, r, name)
   if sub(r, 3, 3) == "1" then
-    finish(id, r, "6", sub(r, 41, 52))
+    endings().finish(id, r, "6", sub(r, 41, 52))
     return "6"
   elseif isLate(r) then
-    finish(id, r, "7", sub(r, 41, 52))
+    endings().finish(id, r, "7", sub(r, 41, 52))
     return "7"
   end
   local state = delay > 0 and "1" or "2"
@@ -92,7 +92,7 @@ local function release(id, r, name)
   else
     call("LPUSH", place("queue", name), id)
   end
-  call("SETRANGE", recordKey(id), 1, state .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
+  call("SETRANGE", RECORD .. id, 1, state .. sub(r, 3, 5) .. format("%03d", math.max(0, sub(r, 6, 8) - 1)) .. sub(r, 9, 11) ..
     now)
   guarded(ring, name)
   return state
@@ -102,7 +102,7 @@ for i = #ids, 1, -1 do
   local at = 4 + (i - 1) * 4
   local r = records[i]
   if released[ids[i]] then r = "1" .. released[ids[i]] .. sub(r, 3) end
-  local no = refusal(r, ARGV[at + 3], ARGV[at + 2])
+  local no = refusal(r, ARGV[at + 3] .. ARGV[at + 2])
   local state, failure
   if not no then state, failure = guarded(release, ids[i], r, ARGV[at + 1]) end
   if state then
