@@ -1,10 +1,10 @@
 /**
  * Measures errand beside the other queues on this machine, and says what was to be reached and whether it was.
  *
- *     deno task bench --quick                    a first look: two repetitions of a few things, on all runtimes
+ *     deno task bench --quick                    a first look: drained, enqueued, answered, once, in three minutes
  *     deno task bench --only drained,answered    some questions
  *     deno task bench --peers bullmq --runtimes bun --reps 3
- *     deno task bench                            everything, five repetitions; writes bench/RESULTS.md and bench/plots
+ *     deno task bench                            everything, five repetitions, an hour and a half; writes bench/RESULTS.md and bench/plots
  *
  * Repetitions are interleaved (A, B, C, A, B, C), so that a machine that drifts drifts for all. A run that was cut off
  * goes on where it was; `--fresh` begins anew.
@@ -16,12 +16,14 @@ import { delimiter } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bundleForNode, isThere } from "./lib/cell.ts";
+import { writeDocument } from "./lib/document.ts";
 import { installPeers } from "./lib/peers.ts";
+import { draw } from "./lib/plots.ts";
 import { tableOf, targetsOf, targetTable } from "./lib/report.ts";
 import { Results } from "./lib/results.ts";
 import { QUESTIONS } from "./questions/all.ts";
 import type { Cell, Question, Settings } from "./questions/question.ts";
-import { type Runtime, SUBJECTS } from "./subjects/all.ts";
+import { type Runtime, RUNTIMES, SUBJECTS } from "./subjects/all.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -72,8 +74,9 @@ process.env.PATH = [process.env.PATH, fileURLToPath(new URL("../tools/node_modul
   delimiter,
 );
 const settings = settingsOf();
-const questions = chosen("question", list(flags.only ?? Object.keys(QUESTIONS).join(",")), QUESTIONS);
-const repetitions = Number(flags.reps ?? (flags.quick ? 2 : 5));
+/** Three minutes, or an hour and a half. */
+const usual = flags.quick ? ["drained", "enqueued", "answered"] : Object.keys(QUESTIONS);
+const questions = chosen("question", flags.only === undefined ? usual : list(flags.only), QUESTIONS);
 const results = new Results(`${flags.quick ? "quick" : "full"}${flags.aof ? "-aof" : ""}`, flags.fresh || flags.quick);
 if (results.size > 0) {
   console.error(`Going on with a run of which ${results.size} cells are there; --fresh begins anew.`);
@@ -84,6 +87,7 @@ installPeers();
 if (settings.runtimes.includes("node")) bundleForNode();
 for (const question of questions) {
   const cells = question.cells(settings);
+  const repetitions = Number(flags.reps ?? (flags.quick ? 1 : question.repetitions ?? 5));
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     for (const cell of cells.filter((cell) => !results.has(cell, repetition))) {
       await measure(question, cell, settings, repetition);
@@ -94,4 +98,17 @@ for (const question of questions) {
   if (summaries.length > 0) console.log(`\n## ${question.name}\n\n${tableOf(question, summaries)}`);
   if (targets.length > 0) console.log(`\n${targetTable(targets)}`);
 }
+if (!flags.quick) await write();
 process.exit(failures > 0 ? 1 : 0);
+
+/** The page and the plots, of all that was measured so far, by this run and by others. */
+async function write(): Promise<void> {
+  const all = Object.values(QUESTIONS);
+  const [plain, journal] = [new Results("full", false), new Results("full-aof", false)];
+  const everything = { ...settings, quick: false, subjects: Object.keys(SUBJECTS), runtimes: RUNTIMES };
+  writeDocument(all, everything, { plain, journal });
+  for (const question of all) {
+    const summaries = plain.summaries(question.cells({ ...everything, aof: false }));
+    if (question.plot !== undefined && summaries.length > 0) await draw(question.plot, summaries);
+  }
+}

@@ -7,7 +7,7 @@ const MODES = ["in flight", "bulk", "one by one"] as const;
 
 function optionsOf(cell: Cell, { quick }: Settings): PartOptions {
   const mode = cell.mode as PartOptions["mode"];
-  if (mode === "one by one") return { count: quick ? 5_000 : 20_000, mode };
+  if (mode === "one by one") return { count: quick ? 2_000 : 20_000, mode };
   return { count: quick ? 20_000 : 50_000, width: 100, mode: mode! };
 }
 

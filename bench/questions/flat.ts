@@ -32,6 +32,7 @@ export const flat: Question = {
     { figure: "drainBytes", title: "bytes", digits: 0 },
     { figure: "drainRedisCpu", title: "Redis CPU µs", digits: 1 },
   ],
+  repetitions: 3,
   cells: ({ quick, runtimes }: Settings): Cell[] =>
     [FEW, quick ? MANY_QUICK : MANY].flatMap((mode) =>
       runtimes.filter((runtime) => runtime !== "node22")

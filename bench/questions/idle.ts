@@ -18,6 +18,7 @@ export const idle: Question = {
     title: "client CPU µs an interval",
     digits: 0,
   }],
+  repetitions: 2,
   cells: ({ runtimes }: Settings): Cell[] =>
     Object.keys(PARTS).flatMap((mode) =>
       runtimes.filter((runtime) => runtime !== "node22")

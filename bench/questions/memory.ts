@@ -21,6 +21,7 @@ export const memory: Question = {
     { figure: "heapLate", title: "heap at the end, KiB", digits: 0 },
     { figure: "count", title: "tasks or queries", digits: 0 },
   ],
+  repetitions: 1,
   cells: ({ runtimes }: Settings): Cell[] =>
     Object.keys(PARTS).flatMap((mode) =>
       runtimes.filter((runtime) => runtime !== "node22")

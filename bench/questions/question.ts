@@ -54,6 +54,15 @@ export interface Medians {
   ): number | undefined;
 }
 
+/** A curve over the modes of a question, which are numbers. */
+export interface Plot {
+  readonly file: string;
+  readonly title: string;
+  readonly x: string;
+  readonly y: string;
+  readonly figure: string;
+}
+
 /** One question. */
 export interface Question {
   readonly name: string;
@@ -61,6 +70,9 @@ export interface Question {
   readonly about: string;
   /** The figures that its table shows. */
   readonly columns: readonly Column[];
+  readonly plot?: Plot;
+  /** Repetitions of a full run, where fewer than five tell enough. @default 5 */
+  readonly repetitions?: number;
   cells(settings: Settings): readonly Cell[];
   measure(cell: Cell, settings: Settings): Promise<Measured>;
   targets(medians: Medians, runtimes: readonly string[]): readonly Target[];

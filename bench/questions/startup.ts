@@ -49,6 +49,7 @@ export const startup: Question = {
     title: "ms without",
     digits: 1,
   }],
+  repetitions: 3,
   cells: ({ runtimes }: Settings): Cell[] =>
     runtimes.filter((runtime) => runtime !== "node22")
       .map((runtime) => ({ question: "startup", mode: ERRAND, subject: "errand", runtime, aof: false })),

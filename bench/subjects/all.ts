@@ -9,6 +9,9 @@ import { openJobQueue } from "./job_queue.ts";
 /** A runtime; "node22" is the newer Node of `tools/`, for what does not run on Node 20. */
 export type Runtime = "bun" | "deno" | "node" | "node22";
 
+/** All of them. */
+export const RUNTIMES: readonly Runtime[] = ["bun", "node", "node22", "deno"];
+
 /** One library with one client. */
 export interface Subject {
   readonly open: Open;
