@@ -5,6 +5,7 @@
  *     deno task soak --minutes 10 [--seed N]     # errand; exit code 1 on any violation
  *     deno task soak --peers                     # errand, BullMQ and bee-queue under the same faults
  *     … --system bullmq                          # one of them alone
+ *     deno task soak --check <folder>            # the checker alone, over errand's journals of an earlier run
  *     … --write                                  # writes what came of it into docs/soak.md
  *
  * A seed gives the same tasks and the same faults at the same times; what comes of them depends on the machine.
@@ -16,7 +17,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { checkTasks } from "../tests/soak/check.ts";
 import { loadDriver, type System } from "../tests/soak/driver.ts";
+import { figuresOf } from "../tests/soak/figures.ts";
+import { readJournals } from "../tests/soak/journal.ts";
 import { type PeerRow, peerTable, writeOwn, writePeers } from "../tests/soak/page.ts";
 import { MIXED, RULES, soak, type Verdict } from "../tests/soak/run.ts";
 import { show } from "../tests/soak/table.ts";
@@ -29,6 +33,7 @@ const { values } = parseArgs({
     peers: { type: "boolean", default: false },
     system: { type: "string", default: "errand" },
     write: { type: "boolean", default: false },
+    check: { type: "string" },
   },
 });
 const minutes = Number(values.minutes);
@@ -57,6 +62,14 @@ async function run(system: System, isAlone: boolean): Promise<Verdict> {
   return verdict;
 }
 
+function checkAgain(folder: string): Verdict {
+  const entries = readJournals(folder);
+  const violations = checkTasks(entries, { ...RULES.errand, mix: FULL_MIX });
+  const verdict = { figures: figuresOf(entries), violations, leaked: undefined };
+  console.log(show(verdict));
+  return verdict;
+}
+
 async function runPeers(): Promise<Verdict> {
   const rows: PeerRow[] = [];
   for (const system of Object.keys(RULES) as System[]) {
@@ -70,7 +83,11 @@ async function runPeers(): Promise<Verdict> {
 
 const system = values.system as System;
 if (!(system in RULES)) throw new RangeError(`Cannot soak ${system}: known are ${Object.keys(RULES).join(", ")}`);
-const verdict = values.peers ? await runPeers() : await run(system, system === "errand");
-if (values.write && !values.peers && system === "errand") writeOwn(verdict, { seed, minutes });
+const verdict = values.check !== undefined
+  ? checkAgain(values.check)
+  : values.peers
+  ? await runPeers()
+  : await run(system, system === "errand");
+if (values.write && !values.peers && !values.check && system === "errand") writeOwn(verdict, { seed, minutes });
 // Beside its peers only errand's violations count.
 process.exit(verdict.violations.length > 0 ? 1 : 0);
