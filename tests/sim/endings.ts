@@ -81,6 +81,9 @@ function answersArePrompt({ journal, scheduler: { now } }: Simulation, op: OpLog
 /** I12: with a live listener everything ends. True when nothing is left to wait for. */
 export function allEnded({ journal }: Simulation): boolean {
   for (const op of journal.ops.values()) if (!op.isSettled) return false;
+  for (const { head, isTainted } of journal.present.values()) {
+    if (!isTainted && isLive(head) && head.kind !== "l") return false;
+  }
   return leftRuns(journal).length === 0;
 }
 

@@ -70,7 +70,8 @@ function endIsFinal(journal: Journal, change: Change): Finding {
   const { before, after, isSame, run } = change;
   // What runs in no queue may be stored late, over another end: its record is a courtesy.
   if (run.isTainted || after.kind === "l" || after.state === "8") return undefined;
-  if (!isSame && change.isKnown) {
+  // What is only stored has not begun.
+  if (!isSame && change.isKnown && after.state !== "0") {
     run.isTainted = isForgotten(journal, change);
     return run.isTainted ? undefined : `it was over, and came back in state ${after.state}`;
   }
@@ -81,12 +82,12 @@ function endIsFinal(journal: Journal, change: Change): Finding {
 
 /**
  * Where Redis can know a nonce no more: another run of the id took its place, and then a caller in doubt repeated its
- * call; or its record's life is over, and its caller's machine has slept, so that by its clock there was time left.
+ * call; or its record's life is over by Redis' clock, and not its caller's time: a machine slept, or a clock jumped.
  */
-function isForgotten({ scheduler: { now } }: Journal, { before, call }: Change): boolean {
+function isForgotten({ scheduler: { now }, outages }: Journal, { before, call }: Change): boolean {
   if (call.name !== "enqueue" && call.name !== "requeue") return false;
   if (before !== null) return call.process.outageBetween(now - 60_000, now) > 0;
-  return call.process.outages.some(({ kind }) => kind === "suspend");
+  return [...call.process.outages, ...outages].some(({ kind }) => kind === "suspend" || kind === "redis clock");
 }
 
 /** I7: it starts at most 1 + lost leases + retries + releases times. */
@@ -168,9 +169,10 @@ function firstInFirstOut(journal: Journal, call: ServerCall, granted: readonly R
   if (call.name !== "claim") return undefined;
   for (const run of granted) {
     if (run.tail === Infinity || run.grants > 1 || run.isTainted) continue;
-    for (const { id, head, run: other } of journal.records()) {
-      const isFirst = head.state === "2" && head.name === run.head.name && other.tail < run.tail && !other.isRobbed;
-      if (isFirst && other.nonce === head.nonce) return `${run.id} was claimed before ${id}, which waited longer`;
+    for (const other of journal.present.values()) {
+      const { head: { state, name }, tail, isRobbed, isTainted } = other;
+      const isFirst = state === "2" && name === run.head.name && tail < run.tail && !isRobbed && !isTainted;
+      if (isFirst) return `${run.id} was claimed before ${other.id}, which waited longer`;
     }
   }
   return undefined;

@@ -134,7 +134,7 @@ export class Journal {
   }
 
   /** What one item of the present script made of a record. */
-  changed(id: string, before: string | null, after: string | null): void {
+  changed(id: string, before: string | null, after: string | null, isHalf: boolean = false): void {
     const head = headOf(after);
     const old = headOf(before);
     if (head === null || before === after) return;
@@ -143,6 +143,8 @@ export class Journal {
     const isKnown = known === run;
     const change: Change = { id, before: old, after: head, run, isKnown, call: this.#call!, ...deltasOf(old, head) };
     this.#count(change);
+    // A script that stopped half way has no order in which its tasks came.
+    if (isHalf) run.tail = Infinity;
     run.head = head;
     this.present.set(id, run);
     for (const [invariant, check] of Object.entries(AFTER_CHANGE)) {

@@ -123,7 +123,7 @@ async function turnsUntil(sim: Simulation, isOver: () => boolean, limit: number)
   const { scheduler } = sim;
   const end = scheduler.now + limit;
   for (let steps = 0; steps < STEPS_MAX; steps++) {
-    if (steps % 16 === 0 && isOver()) return;
+    if (steps % 64 === 0 && isOver()) return;
     if (!scheduler.step(end)) return;
     await new Promise<void>(nextTurn);
   }

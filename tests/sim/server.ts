@@ -240,7 +240,7 @@ export class SimServer {
     const texts = new Map(before.map(({ key, value }) => [key, value as string]));
     for (const { key, value } of half) {
       const id = key.split("|task-result:")[1];
-      if (id !== undefined) journal.changed(id, texts.get(key) ?? null, value as string);
+      if (id !== undefined) journal.changed(id, texts.get(key) ?? null, value as string, true);
     }
     journal.ends(call, null);
     trace(`${call.name} of ${call.process.name} stopped half way`);
@@ -256,7 +256,10 @@ export class SimServer {
     for (const key of new Set([...before.keys(), ...after.keys()])) {
       // An end in no queue that is said twice is a new end to those who count bytes: the older entry is a dead hint.
       const isCount = name === "put" && /\|task-(?:done|stats)\|/.test(key);
-      if (isCount || before.get(key) === after.get(key)) continue;
+      // Each enqueue drops dead hints at the head of its list, a repeated one too.
+      const isTrim = name === "enqueue" && key.includes("|task-queue|") &&
+        (before.get(key) ?? "").endsWith((after.get(key) ?? "[]").slice(1));
+      if (isCount || isTrim || before.get(key) === after.get(key)) continue;
       journal.violate("I14 twice is once", `${name} sent twice changed ${key}`);
     }
     return rng.chance(0.5) ? second : first;
