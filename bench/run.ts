@@ -12,6 +12,7 @@
  * @module
  */
 import process from "node:process";
+import { cpus, loadavg } from "node:os";
 import { delimiter } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -83,7 +84,17 @@ if (results.size > 0) {
 }
 let failures = 0;
 
+/** Two processes and a redis-server are measured; what else runs takes from them. */
+function warnIfBusy(): void {
+  const [load] = loadavg();
+  if (load! < cpus().length / 4) return;
+  console.error(
+    `The machine is busy (load ${load!.toFixed(1)} on ${cpus().length} cores): only counts mean something now.`,
+  );
+}
+
 installPeers();
+warnIfBusy();
 if (settings.runtimes.includes("node")) bundleForNode();
 for (const question of questions) {
   const cells = question.cells(settings);
