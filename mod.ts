@@ -67,4 +67,4 @@ export { MemoryRedis } from "./src/store/memory/memory_redis.ts";
 export type { QueueCounts } from "./src/store/ended.ts";
 export type { RedisConnection } from "./src/store/open.ts";
 export type { IfExists } from "./src/store/store.ts";
-export { RedisTask, type RedisTaskInit, type TaskFn, type TaskFns } from "./src/task.ts";
+export { RedisTask, type RedisTaskInit, type TaskFn, type TaskFns, type TaskHooks } from "./src/task.ts";
