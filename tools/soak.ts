@@ -3,7 +3,7 @@
  * journals only (`docs/soak.md`).
  *
  *     deno task soak --minutes 10 [--seed N]     # errand; exit code 1 on any violation
- *     deno task soak --peers                     # errand, BullMQ and bee-queue under the same faults
+ *     deno task soak --peers [--rounds 3]        # errand, BullMQ and bee-queue in turn under the same faults
  *     … --system bullmq                          # one of them alone
  *     deno task soak --check <folder>            # the checker alone, over errand's journals of an earlier run
  *     … --write                                  # writes what came of it into docs/soak.md
@@ -13,7 +13,7 @@
  * @module
  */
 import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
@@ -34,6 +34,7 @@ const { values } = parseArgs({
     system: { type: "string", default: "errand" },
     write: { type: "boolean", default: false },
     check: { type: "string" },
+    rounds: { type: "string", default: "1" },
   },
 });
 const minutes = Number(values.minutes);
@@ -45,11 +46,18 @@ if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
 // Servers and processes end with this one.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
 
+/** One run, and how busy the machine was at its end, with all that ran beside it. */
+interface Run {
+  readonly verdict: Verdict;
+  readonly folder: string;
+  readonly load: number;
+}
+
 /** The peers are at home on Node. */
 const ON_NODE = MIXED.map((slot) => ({ ...slot, runtime: "node" }) as const);
 
 /** On its own errand does all that it can, on all runtimes. */
-async function run(system: System, isAlone: boolean): Promise<Verdict> {
+async function run(system: System, isAlone: boolean, seed: number): Promise<Run> {
   const folder = mkdtempSync(join(tmpdir(), `errand-soak-${system}-`));
   console.log(`soak: ${system}, seed ${seed}, ${minutes} minutes, journals in ${folder}`);
   const verdict = await soak({
@@ -59,7 +67,7 @@ async function run(system: System, isAlone: boolean): Promise<Verdict> {
   console.log(show(verdict));
   const count = verdict.violations.length;
   console.log(`soak: ${system}, seed ${seed}, ${count} violations, journals in ${folder}`);
-  return verdict;
+  return { verdict, folder, load: loadavg()[0]! };
 }
 
 function checkAgain(folder: string): Verdict {
@@ -70,15 +78,27 @@ function checkAgain(folder: string): Verdict {
   return verdict;
 }
 
-async function runPeers(): Promise<Verdict> {
-  const rows: PeerRow[] = [];
-  for (const system of Object.keys(RULES) as System[]) {
-    const { settings } = await loadDriver(system);
-    rows.push({ system, settings, verdict: await run(system, false) });
+/** In turn, since a machine is not as free at one time as at another; each round has a seed of its own. */
+async function runPeers(rounds: number): Promise<Verdict> {
+  const runs = new Map<System, Run[]>();
+  for (let round = 0; round < rounds; round++) {
+    for (const system of Object.keys(RULES) as System[]) {
+      runs.set(system, [...runs.get(system) ?? [], await run(system, false, seed + round)]);
+    }
   }
+  const rows: PeerRow[] = [];
+  for (const [system, all] of runs) rows.push(await rowOf(system, all));
   console.log(peerTable(rows));
-  if (values.write) writePeers(rows, { seed, minutes });
+  if (values.write) writePeers(rows, { seed, minutes: minutes * rounds });
   return rows[0]!.verdict;
+}
+
+async function rowOf(system: System, runs: readonly Run[]): Promise<PeerRow> {
+  const { settings } = await loadDriver(system);
+  const figures = figuresOf(runs.flatMap(({ folder }) => readJournals(folder)));
+  const violations = runs.flatMap(({ verdict }) => verdict.violations);
+  const load = runs.reduce((sum, { load }) => sum + load, 0) / runs.length;
+  return { system, settings, load, verdict: { figures, violations, leaked: undefined } };
 }
 
 const system = values.system as System;
@@ -86,8 +106,8 @@ if (!(system in RULES)) throw new RangeError(`Cannot soak ${system}: known are $
 const verdict = values.check !== undefined
   ? checkAgain(values.check)
   : values.peers
-  ? await runPeers()
-  : await run(system, system === "errand");
+  ? await runPeers(Number(values.rounds))
+  : (await run(system, system === "errand", seed)).verdict;
 if (values.write && !values.peers && !values.check && system === "errand") writeOwn(verdict, { seed, minutes });
 // Beside its peers only errand's violations count.
 process.exit(verdict.violations.length > 0 ? 1 : 0);

@@ -19,6 +19,8 @@ const PAGE = fileURLToPath(new URL("../../docs/soak.md", import.meta.url));
 export interface PeerRow {
   readonly system: System;
   readonly settings: string;
+  /** Processes that wanted a core, at the end of the runs; all of the machine's. */
+  readonly load: number;
   readonly verdict: Verdict;
 }
 
@@ -32,6 +34,7 @@ export interface RunFacts {
 export function peerTable(rows: readonly PeerRow[]): string {
   const columns: readonly (readonly [string, (row: PeerRow) => string | number])[] = [
     ["", ({ system }) => (system === "errand" ? "errand" : `${system} ${versionOf(system)}`)],
+    ["load", ({ load }) => load.toFixed(0)],
     ["faults", ({ verdict }) => Object.values(verdict.figures.faults).reduce((sum, count) => sum + count, 0)],
     ["tasks", ({ verdict }) => verdict.figures.tasks],
     ["refused", ({ verdict }) => verdict.figures.refused],
