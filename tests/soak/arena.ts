@@ -69,7 +69,7 @@ export class Arena {
   /** Injects the faults at their times; resolves when every fault has passed and every client has its answers. */
   async torment(faults: readonly PlannedFault[], duration: number): Promise<void> {
     const started = performance.now();
-    const reach = (at: number) => new Promise((resolve) => setTimeout(resolve, started + at - performance.now()));
+    const reach = (at: number) => elapse(Math.max(0, started + at - performance.now()));
     for (const fault of faults) {
       await reach(fault.after);
       this.#keep(this.#befall(fault));
