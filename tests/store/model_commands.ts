@@ -63,7 +63,7 @@ const finish = fc.record({
 });
 
 const commands = {
-  advance: fc.record({ ms: fc.constantFrom(1, 300, 700, 1_000, 1_000, 4_000, 61_000) }),
+  advance: fc.record({ ms: fc.constantFrom(1, 300, 700, 1_000, 1_000, 4_000, 31_000, 61_000) }),
   enqueue: fc.record(enqueueFields),
   plant: fc.record({
     id,

@@ -15,7 +15,7 @@ import { KEYS, walk } from "./model_walk.ts";
 /** The longest walk, in commands and scenes; the lengths are spread evenly below it. */
 const LONGEST = 120;
 /** About so many steps a walk takes on average. */
-const STEPS_A_WALK = 50;
+const STEPS_A_WALK = 66;
 
 /** How to run the model. */
 export interface ModelOptions {

@@ -66,6 +66,28 @@ const scenes: fc.Arbitrary<Command[]>[] = [
       { verb: "dead", name: task.name, offset: 0, limit: 100, newestFirst: false },
     ],
   ),
+  // Deleted by hand after whatever end; a late copy of its enqueue, and a new one.
+  fc.tuple(enqueued, fc.constantFrom("succeeded", "failed", "cancelled", "expired"), fc.integer({ min: 0, max: 1 }))
+    .map(
+      ([task, state, nonce]): Command[] => [
+        task,
+        claimed,
+        { verb: "finishMany", items: [{ own: 0, state, retryIn: -1 }] },
+        { verb: "remove", id: task.id, name: task.name, nonce: -1 },
+        { ...task, nonce },
+      ],
+    ),
+  // Two readers of one answer.
+  fc.tuple(enqueued, client, client, fc.constantFrom(-1, 1, 2)).map(([task, taker, other, nonce]): Command[] => [
+    task,
+    claimed,
+    { verb: "complete", own: 0 },
+    { verb: "take", id: task.id, client: taker, nonce: -1 },
+    { verb: "take", id: task.id, client: other, nonce },
+    { verb: "acknowledge", id: task.id, client: other, nonce },
+    { verb: "acknowledge", id: task.id, client: taker, nonce },
+    { verb: "acknowledge", id: task.id, client: taker, nonce: -1 },
+  ]),
   // An answer that is read once, and a late copy of its enqueue.
   fc.tuple(enqueued, client).map(([task, client]): Command[] => [
     task,

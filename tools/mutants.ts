@@ -1,0 +1,117 @@
+/**
+ * Mutants: small faults put into the scripts and into the guards of the listener, one at a time, to see whether the
+ * model, the simulation and the tests catch them.
+ *
+ *     deno task mutants            is the list up to date with the sources? (what CI asks)
+ *     deno task mutants --write    writes the list anew; verdicts of mutants that are the same stay
+ *     bun tools/mutants.ts --run [--only <part of an id>] [--part 1/2] [--tests]
+ *                                  tries to catch those that have no verdict yet; with `--again` all of them
+ *
+ * The list is `tests/mutants/list.jsonl`: what each mutant is, and what catches it. `--tests`: also with the tests, where
+ * the model or the simulation does not. What survives is explained in `tests/mutants/survivors.md`.
+ *
+ * @module
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { killGuard } from "../tests/mutants/kill_guard.ts";
+import { LuaKiller } from "../tests/mutants/kill_lua.ts";
+import { type LuaMutant, luaMutants, type Mutant } from "../tests/mutants/lua.ts";
+import { SCRIPTS } from "../tests/mutants/scripts.ts";
+import { guardMutants, type SourceMutant } from "../tests/mutants/typescript.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const LIST = join(ROOT, "tests/mutants/list.jsonl");
+
+/** A mutant as it stands in the list; `caught`: by what, `no`: it survives, absent: not tried yet. */
+interface Entry {
+  readonly id: string;
+  readonly file: string;
+  readonly caught?: string;
+}
+
+const { values } = parseArgs({
+  options: {
+    write: { type: "boolean", default: false },
+    run: { type: "boolean", default: false },
+    again: { type: "boolean", default: false },
+    tests: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
+    part: { type: "string", default: "1/1" },
+    verdicts: { type: "string" },
+  },
+});
+
+/** The file of the Redis store in which a line of a script stands. */
+function fileOf(): (line: string) => string {
+  const folder = join(ROOT, "src/store/redis");
+  const lines = new Map<string, string>();
+  for (const name of readdirSync(folder).toSorted()) {
+    for (const line of readFileSync(join(folder, name), "utf8").split("\n")) lines.set(line.trim(), name);
+  }
+  return (line) => `src/store/redis/${lines.get(line) ?? "script.ts"}`;
+}
+
+function readList(): Map<string, Entry> {
+  const lines = existsSync(LIST) ? readFileSync(LIST, "utf8").split("\n").filter(Boolean) : [];
+  return new Map(lines.map((line) => JSON.parse(line) as Entry).map((entry) => [entry.id, entry]));
+}
+
+function writeList(mutants: readonly Mutant[], verdicts: ReadonlyMap<string, string>): void {
+  const entries = mutants.map(({ id, file }) => {
+    const caught = verdicts.get(id);
+    return JSON.stringify({ id, file, ...(caught === undefined ? {} : { caught }) });
+  });
+  writeFileSync(LIST, entries.map((entry) => `${entry}\n`).join(""));
+}
+
+function tell(entries: readonly Entry[]): void {
+  const count = (is: (entry: Entry) => boolean) => entries.filter(is).length;
+  const tried = count(({ caught }) => caught !== undefined);
+  const survived = count(({ caught }) => caught === "no");
+  const share = tried === 0 ? 0 : (tried - survived) * 100 / tried;
+  console.log(`mutants: ${entries.length}, tried ${tried}, survived ${survived}, caught ${share.toFixed(1)}%`);
+}
+
+async function run(mutants: readonly (LuaMutant | SourceMutant)[], verdicts: Map<string, string>): Promise<void> {
+  const [part = 1, parts = 1] = values.part.split("/").map(Number);
+  const killer = new LuaKiller();
+  for (const [index, mutant] of mutants.entries()) {
+    const isTried = !values.again && verdicts.has(mutant.id) && !(values.tests && verdicts.get(mutant.id) === "no");
+    if (index % parts !== part - 1 || isTried || !mutant.id.includes(values.only)) continue;
+    const caught = "sources" in mutant ? await killer.kill(mutant, values.tests) : killGuard(mutant, values.tests);
+    verdicts.set(mutant.id, caught ?? "no");
+    console.log(JSON.stringify({ id: mutant.id, caught: caught ?? "no" }));
+  }
+  await killer.close();
+}
+
+const list = readList();
+const mutants = [...luaMutants([...SCRIPTS.values()], fileOf()), ...guardMutants(ROOT)];
+const known = new Set(mutants.map(({ id }) => id));
+const added = mutants.filter(({ id }) => !list.has(id));
+const gone = [...list.keys()].filter((id) => !known.has(id));
+const verdicts = new Map([...list.values()].flatMap(({ id, caught }) => caught ? [[id, caught] as const] : []));
+if (values.verdicts) {
+  for (const line of readFileSync(values.verdicts, "utf8").split("\n").filter(Boolean)) {
+    const { id, caught } = JSON.parse(line) as Required<Entry>;
+    verdicts.set(id, caught);
+  }
+}
+if (values.run) await run(mutants, verdicts);
+if (values.write || (values.run && values.part === "1/1")) {
+  writeList(mutants, verdicts);
+  tell([...readList().values()]);
+} else if (!values.run) {
+  for (const { id } of added.slice(0, 20)) console.log(`not in the list: ${id}`);
+  for (const id of gone.slice(0, 20)) console.log(`no longer made: ${id}`);
+  if (added.length + gone.length > 0) {
+    console.log(`${added.length} new, ${gone.length} gone: deno task mutants --write`);
+  }
+  tell([...list.values()]);
+  process.exitCode = added.length + gone.length > 0 ? 1 : 0;
+}
+process.exit();
