@@ -1,6 +1,6 @@
 /**
  * Everything that must hold beside the tests: `deno task ok`. Runs all checks, says which did not pass, exits with 1.
- * Needs no network. `--fix` formats and writes docs/lua first.
+ * Needs no network. `--fix` formats, writes docs/lua and lists the mutants first.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -23,6 +23,7 @@ const CHECKS = {
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
   "scripts": ["run", "-A", "tools/sync_lua.ts", "--check"],
+  "model": ["task", "model:bun", "--steps", "10000", "--seed", "5"],
   "models": ["run", "-A", "tools/spin.ts"],
 };
 
@@ -42,6 +43,7 @@ function passes([name, args]) {
 if (process.argv.includes("--fix")) {
   passes(["formatted", ["fmt"]]);
   passes(["scripts written", ["run", "-A", "tools/sync_lua.ts"]]);
+  passes(["mutants listed", ["run", "-A", "tools/mutants.ts", "--write"]]);
 }
 const results = Object.entries(CHECKS).map(passes);
 process.exitCode = results.every(Boolean) ? 0 : 1;
