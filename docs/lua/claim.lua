@@ -14,7 +14,10 @@ local now = sub(stamp, 1, 13)
 local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function int(value) return format("%.0f", value) end
+local function int(value)
+  if value >= 0 and value < 2000000000 then return format("%d", value + 0.5) end
+  return format("%.0f", value)
+end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
 local function isRecord(r)
@@ -226,21 +229,6 @@ local function conclude()
   if ending then ending.conclude() end
 end
 
--- A record lives at least two leases longer than its owner, whatever its deadline.
-local function outlive(id, r, lease)
-  local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
-    call("PEXPIRE", RECORD .. id, int(2 * lease))
-  end
-end
-
--- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
--- fence and owner, as they stand in the header. A bare JSON task was written over it.
-local function refusal(r, ownership)
-  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
-  if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
-  if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
-end
 redis.call("DEL", KEYS[1])
 
 local aside = {} -- Ids whose records no version can read.
@@ -325,14 +313,11 @@ local function tend(kind, name)
 end
 
 local listener, sequence, free, lease = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local presence, firstName = tonumber(ARGV[7]), 9 + ARGV[8]
+local firstName = 9 + ARGV[8]
 local replayKey = base .. "|task-listener|" .. listener
-local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
-local most = free < TASKS_MAX and free or TASKS_MAX
-local replayLife = lease > 30000 and int(2 * lease) or "60000"
 local answer = { "-1", {}, aside }
 
-if presence > 0 then
+if ARGV[7] ~= "0" then
 
 local function appear(listener, duration, first, last)
   for i = first, last do
@@ -344,133 +329,115 @@ local function appear(listener, duration, first, last)
   end
 end
 
-  appear(listener, presence, 9, firstName - 1)
+  appear(listener, tonumber(ARGV[7]), 9, firstName - 1)
 end
 
-local function give(id, head, r)
-  local at = #answer
-  answer[at + 1], answer[at + 2], answer[at + 3] = id, head, r
-end
+local last = call("GET", replayKey)
+if not last or sub(last, 1, 10) < sequence then
 
-local function replayed(last)
-  local fence, ids, at = sub(last, 11, 26), {}, 27
-  while at <= #last do
-    local colon = find(last, ":", at, true)
-    local length = tonumber(sub(last, at, colon - 1))
-    ids[#ids + 1] = sub(last, colon + 1, colon + length)
-    at = colon + 1 + length
-  end
-  local records = recordsOf(ids)
-  for i, r in ipairs(records) do
-    if not refusal(r, fence .. listener) then
-      call("ZADD", place("lease", nameOf(r)), int(ms + lease), ids[i])
-      outlive(ids[i], r, lease)
-      give(ids[i], sub(r, 1, 52), r)
-    end
-  end
-end
-
--- A bare JSON task of another program gets its header from the list that it stood in.
-local function adopt(r, name)
-  return "12000000000" .. now .. "0000000000000000" .. NO_OWNER .. "f0010000000000000" .. "0000300000" ..
-    sub(format("%-12s", "foreign"), 1, 12) .. "00000000" .. format("%03d", #name) .. "0000" .. format("%08d", #r) .. name .. r
-end
-
--- What is taken: its name, key and record, in the order of ids; by name what else there is to write.
-local ids, names, keys, taken, bytes, lastFence = {}, {}, {}, {}, 0, "0000000000000000"
-local seen, adopted, leases, trims, moved = {}, {}, {}, {}, {}
-
-local function take(id, key, r, name)
-  if seen[id] then return end
-  seen[id] = true
-  if isLate(r) then return endings().finish(id, r, "7", NO_OWNER) end
-  local at = #ids + 1
-  ids[at], names[at], keys[at], taken[at] = id, name, key, r
-  bytes = bytes + #r
-  local fence = sub(r, 25, 40)
-  if fence > lastFence then lastFence = fence end
-end
-
--- A hint that is none of a queued record: a bare task is taken, one of a later version moved to the tail, one that
--- cannot be read set aside; all others are dead and dropped.
-local function lookAgain(id, key, r, name)
-  if not r or isRecord(r) then return end
-  if isBare(r) then
-    r = adopt(r, name)
-    if isRecord(r) then
-      adopted[key] = r
-      return take(id, key, r, name)
-    end
-  end
-  if not recoveries().isNewer(r) then return recoveries().setAside(id, r, name) end
-  if seen[id] then return end
-  seen[id] = true
-  moved[name] = moved[name] or {}
-  table.insert(moved[name], id)
-end
-
--- Reads the head of one list step by step; large bodies make the steps small. True when hints may be left that
--- are worth another look at once.
-local function gather(name)
-  local list, at, step, steps = place("queue", name), 0, 8, 0
-  local width, nameEnd = format("%03d", #name), 114 + #name
-  if most - #ids > 8 and bytes == 0 then step = 16 end
-  while #ids < most and bytes < BYTES_MAX and steps < STEPS_MAX do
-    local want = math.min(step, most - #ids, STEPS_MAX - steps)
-    local found = call("LRANGE", list, at, at + want - 1)
-    local records, itsKeys = recordsOf(found)
-    for i = 1, #found do
-      local r = records[i]
-      local isWaiting = isRecord(r) and sub(r, 2, 2) == "2" and sub(r, 100, 102) == width and sub(r, 115, nameEnd) == name
-      if isWaiting then take(found[i], itsKeys[i], r, name) else lookAgain(found[i], itsKeys[i], r, name) end
-    end
-    at, steps = at + #found, steps + #found
-    if at > 0 then trims[name] = at end
-    if #found < want then return false end
-    if bytes < 2048 * #ids + 1 then step = STEP end
-  end
-  return #ids > 0 or not moved[name]
-end
-
-local function sign(fence)
-  local untilThen, replay = int(ms + lease), { sequence, fence }
-  for i = 1, #ids do
-    local list = leases[names[i]]
-    if not list then
-      list = {}
-      leases[names[i]] = list
-    end
-    local at = #list
-    list[at + 1], list[at + 2] = untilThen, ids[i]
-    replay[i + 2] = sized(ids[i])
-  end
-  for name, list in pairs(leases) do call("ZADD", place("lease", name), unpack(list)) end
-  call("SET", replayKey, table.concat(replay), "PX", replayLife)
-  local heads, stays = {}, now .. fence .. listener
-  for i = 1, #ids do
-    local r = taken[i]
-    local old = sub(r, 3, 11)
-    local head = heads[old]
-    if not head then
-      head = "13" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. stays
-      heads[old] = head
-    end
-    if adopted[keys[i]] then call("SET", keys[i], head .. sub(r, 53)) else call("SETRANGE", keys[i], "0", head) end
-    -- The deadline of what is claimed is to come, so with shorter leases the record outlives them.
-    if lease > 150000 then outlive(ids[i], r, lease) end
-    give(ids[i], head, r)
-  end
-end
-
-local function claim()
+  local BYTES_MAX, TASKS_MAX, STEP, STEPS_MAX = 262144, 128, 128, 256
+  local most = math.min(free, TASKS_MAX)
+  local replayLife = lease > 30000 and int(2 * lease) or "60000"
+  local ids, names, keys, taken, bytes, lastFence = {}, {}, {}, {}, 0, "0000000000000000"
+  local seen, adopted, trims, moved = {}, {}, {}, {}
   local soonest, left = math.huge, {}
   for i = firstName, #ARGV do
     local name = ARGV[i]
     soonest = math.min(soonest, tend("lease", name) or soonest, tend("scheduled", name) or soonest)
-    if #ids >= most or gather(name) then left[#left + 1] = name end
+
+    local list, at, step, steps, isLeft = place("queue", name), 0, 8, 0, true
+    local width, nameEnd = format("%03d", #name), 114 + #name
+    if most - #ids > 8 and bytes == 0 then step = 16 end
+    while #ids < most and bytes < BYTES_MAX and steps < STEPS_MAX do
+      local want = math.min(step, most - #ids, STEPS_MAX - steps)
+      local found = call("LRANGE", list, at, at + want - 1)
+      local records, itsKeys = recordsOf(found)
+      for i = 1, #found do
+        local id, r = found[i], records[i]
+        local isKnown = isRecord(r)
+        if r and not isKnown then
+
+        if isBare(r) then
+          r = "12000000000" .. now .. "0000000000000000" .. NO_OWNER .. "f0010000000000000" .. "0000300000" ..
+            sub(format("%-12s", "foreign"), 1, 12) .. "00000000" .. format("%03d", #name) .. "0000" .. format("%08d", #r) .. name .. r
+          adopted[id] = r
+        elseif not recoveries().isNewer(r) then recoveries().setAside(id, r, name)
+        elseif not seen[id] then
+          seen[id] = true
+          moved[name] = moved[name] or {}
+          table.insert(moved[name], id)
+        end
+
+        end
+        -- The others are dead and dropped.
+        if (isKnown or adopted[id]) and sub(r, 2, 2) == "2" and not seen[id] and
+          sub(r, 100, 102) == width and sub(r, 115, nameEnd) == name then
+          seen[id] = true
+          local deadline = sub(r, 57, 69)
+          if deadline <= now and deadline ~= "0000000000000" then endings().finish(id, r, "7", NO_OWNER)
+          else
+            local n = #ids + 1
+            ids[n], names[n], keys[n], taken[n] = id, name, itsKeys[i], r
+            bytes = bytes + #r
+            local fence = sub(r, 25, 40)
+            if fence > lastFence then lastFence = fence end
+          end
+        end
+      end
+      at, steps = at + #found, steps + #found
+      if at > 0 then trims[name] = at end
+      if #found < want then
+        isLeft = false
+        break
+      end
+      if bytes < 2048 * #ids + 1 then step = STEP end
+    end
+    if #ids == 0 and moved[name] then isLeft = false end
+
+    if isLeft then left[#left + 1] = name end
   end
   if soonest < math.huge then answer[1] = int(math.max(0, soonest - ms)) end
-  if #ids > 0 then sign(newFence(lastFence))
+  if #ids > 0 then
+
+    local fence, ends, replay = newFence(lastFence), int(ms + lease), { sequence, "" }
+    local leases, heads, stays = {}, {}, now .. fence .. listener
+    replay[2] = fence
+    for i = 1, #ids do
+      local list = leases[names[i]]
+      if list then
+        local at = #list
+        list[at + 1], list[at + 2] = ends, ids[i]
+      else leases[names[i]] = { ends, ids[i] } end
+      replay[i + 2] = sized(ids[i])
+    end
+    for name, list in pairs(leases) do call("ZADD", place("lease", name), unpack(list)) end
+    call("SET", replayKey, table.concat(replay), "PX", replayLife)
+    local outlive
+    if lease > 150000 then -- With a shorter one the record outlives it, as its deadline is to come.
+
+-- A record lives at least two leases longer than its owner, whatever its deadline.
+outlive = function(id, r, lease)
+  local deadline = tonumber(sub(r, 57, 69))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
+    call("PEXPIRE", RECORD .. id, int(2 * lease))
+  end
+end
+
+    end
+    for i = 1, #ids do
+      local r = taken[i]
+      local old = sub(r, 3, 11)
+      local head = heads[old]
+      if not head then
+        head = "13" .. sub(r, 3, 5) .. format("%03d", sub(r, 6, 8) + 1) .. sub(r, 9, 11) .. stays
+        heads[old] = head
+      end
+      if adopted[ids[i]] then call("SET", keys[i], head .. sub(r, 53)) else call("SETRANGE", keys[i], "0", head) end
+      if outlive then outlive(ids[i], r, lease) end
+      local at = #answer
+      answer[at + 1], answer[at + 2], answer[at + 3] = ids[i], head, r
+    end
+
   else call("SET", replayKey, sequence .. "0000000000000000", "PX", replayLife) end
   for name, ids in pairs(moved) do call("RPUSH", place("queue", name), unpack(ids)) end
   for name, count in pairs(trims) do call("LTRIM", place("queue", name), count, "-1") end
@@ -479,10 +446,43 @@ local function claim()
       if #ids >= free then guarded(ring, name) else table.insert(answer[2], name) end
     end
   end
+
+elseif sub(last, 1, 10) == sequence then
+
+-- A record lives at least two leases longer than its owner, whatever its deadline.
+local function outlive(id, r, lease)
+  local deadline = tonumber(sub(r, 57, 69))
+  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
+    call("PEXPIRE", RECORD .. id, int(2 * lease))
+  end
 end
 
-local last = call("GET", replayKey)
-if last and sub(last, 1, 10) == sequence then replayed(last)
-elseif not last or sub(last, 1, 10) < sequence then claim() end
+
+-- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
+-- fence and owner, as they stand in the header. A bare JSON task was written over it.
+local function refusal(r, ownership)
+  if not isRecord(r) then return isBare(r) and "l20" or "g--" end
+  if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
+  if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
+end
+
+
+  local fence, ids, at = sub(last, 11, 26), {}, 27
+  while at <= #last do
+    local colon = find(last, ":", at, true)
+    local length = tonumber(sub(last, at, colon - 1))
+    ids[#ids + 1] = sub(last, colon + 1, colon + length)
+    at = colon + 1 + length
+  end
+  for i, r in ipairs(recordsOf(ids)) do
+    if not refusal(r, fence .. listener) then
+      call("ZADD", place("lease", nameOf(r)), int(ms + lease), ids[i])
+      outlive(ids[i], r, lease)
+      local at = #answer
+      answer[at + 1], answer[at + 2], answer[at + 3] = ids[i], sub(r, 1, 52), r
+    end
+  end
+
+end
 conclude()
 return answer

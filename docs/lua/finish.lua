@@ -14,7 +14,10 @@ local now = sub(stamp, 1, 13)
 local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function int(value) return format("%.0f", value) end
+local function int(value)
+  if value >= 0 and value < 2000000000 then return format("%d", value + 0.5) end
+  return format("%.0f", value)
+end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
 local function isRecord(r)
@@ -226,13 +229,7 @@ local function conclude()
   if ending then ending.conclude() end
 end
 
--- A record lives at least two leases longer than its owner, whatever its deadline.
-local function outlive(id, r, lease)
-  local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
-    call("PEXPIRE", RECORD .. id, int(2 * lease))
-  end
-end
+redis.call("DEL", KEYS[1])
 
 -- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
 -- fence and owner, as they stand in the header. A bare JSON task was written over it.
@@ -241,7 +238,6 @@ local function refusal(r, ownership)
   if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
   if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
 end
-redis.call("DEL", KEYS[1])
 
 local WIDTH = 4
 local ids = {}
@@ -249,21 +245,15 @@ for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
 local records, ended, left = recordsOf(ids), {}, {}
 local finish = endings().finish
 
-local function retry(id, r, name, wait, outcome)
-  local due = ms + wait
-  local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and due >= deadline then return false end
-  call("ZADD", place("scheduled", name), int(due), id)
-  call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
-  guarded(ring, name)
-  return true
-end
-
 local function settle(id, r, way, outcome)
   local name, state, isAsked = nameOf(r), sub(way, 1, 1), sub(r, 3, 3)
-  local isCancelled = isAsked == "1" and state == "5"
-  if isCancelled then state = "6" end
-  if #way > 1 and not isCancelled and retry(id, r, name, tonumber(sub(way, 2)), outcome) then state = "1"
+  local due = #way > 1 and ms + sub(way, 2)
+  if isAsked == "1" and state == "5" then state = "6"
+  elseif due and (sub(r, 57, 69) == "0000000000000" or due < tonumber(sub(r, 57, 69))) then state = "1" end
+  if state == "1" then
+    call("ZADD", place("scheduled", name), int(due), id)
+    call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
+    guarded(ring, name)
   else finish(id, r, state, nil, outcome) end
   local done = left[name]
   if done then done[#done + 1] = id else left[name] = { id } end

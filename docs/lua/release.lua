@@ -14,7 +14,10 @@ local now = sub(stamp, 1, 13)
 local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function int(value) return format("%.0f", value) end
+local function int(value)
+  if value >= 0 and value < 2000000000 then return format("%d", value + 0.5) end
+  return format("%.0f", value)
+end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
 local function isRecord(r)
@@ -226,13 +229,7 @@ local function conclude()
   if ending then ending.conclude() end
 end
 
--- A record lives at least two leases longer than its owner, whatever its deadline.
-local function outlive(id, r, lease)
-  local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and deadline + 300000 < ms + 2 * lease and call("PTTL", RECORD .. id) < 2 * lease then
-    call("PEXPIRE", RECORD .. id, int(2 * lease))
-  end
-end
+redis.call("DEL", KEYS[1])
 
 -- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
 -- fence and owner, as they stand in the header. A bare JSON task was written over it.
@@ -241,7 +238,6 @@ local function refusal(r, ownership)
   if sub(r, 25, 52) ~= ownership then return "l" .. sub(r, 2, 3) end
   if sub(r, 2, 2) ~= "3" then return "k" .. sub(r, 2, 3) end
 end
-redis.call("DEL", KEYS[1])
 
 local delay, ids, answers = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end

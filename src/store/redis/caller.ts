@@ -6,7 +6,7 @@
 import { digits, encodeBody, kindLetter, STATES } from "../../record.ts";
 import type { PutRequest } from "../store.ts";
 import { LETTERS } from "./ended.ts";
-import { APPEAR, defineScript, type Script } from "./script.ts";
+import { APPEAR, defineScript, OUTLIVE, type Script } from "./script.ts";
 
 /**
  * ARGV: 3 id, 4 nonce, 5 owner, 6 lease ms. Returns {`o`, record} or {`r`, state digit or `-`}.
@@ -15,7 +15,7 @@ import { APPEAR, defineScript, type Script } from "./script.ts";
  */
 export const withdrawScript: Script = defineScript(
   "withdraw",
-  String.raw`
+  OUTLIVE + String.raw`
 local id, nonce, owner, lease = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local r = call("GET", RECORD .. id)
 if not isRecord(r) then return { "r", isBare(r) and "2" or "-" } end

@@ -10,7 +10,7 @@ import { decodeRecord, digits, encodeBody, kindLetter } from "../../record.ts";
 import type { Reply } from "../../port/redis.ts";
 import type { EnqueueAnswer, EnqueueRequest } from "../store.ts";
 import { CAREFULLY, SWEEP } from "./enqueue_lua.ts";
-import { defineScript, RECOVERY, type Script } from "./script.ts";
+import { defineScript, OUTLIVE, RECOVERY, type Script } from "./script.ts";
 import { stateOf } from "./answers.ts";
 
 /**
@@ -25,7 +25,7 @@ import { stateOf } from "./answers.ts";
  */
 export const enqueueScript: Script = defineScript(
   "enqueue",
-  RECOVERY + String.raw`
+  OUTLIVE + RECOVERY + String.raw`
 local WIDTH = 6
 local ids, answers = {}, {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
@@ -50,10 +50,6 @@ local function deadlineOf(timeout)
 end
 local function write(key, r, timeout)
   if lives[timeout] then call("SET", key, r, "PX", lives[timeout]) else call("SET", key, r) end
-end
--- Of the item at that word: the record from its kind on.
-local function restOf(at)
-  return ARGV[at + 2] .. deadlineOf(ARGV[at + 3]) .. ARGV[at + 4]
 end
 
 local FRESH = "12000000000" .. now .. "0000000000000000" .. NO_OWNER
@@ -93,7 +89,8 @@ ${CAREFULLY}
   local id, key, tail = ids[i], keys[i], ARGV[at + 4]
   local task = {
     id = id, key = key, name = ARGV[at + 1], nonce = sub(tail, 11, 30), kind = sub(ARGV[at + 2], 1, 1), ifExists = ifExists,
-    timeout = ARGV[at + 3], delay = delay, owner = owner, lease = lease, rest = restOf(at),
+    timeout = ARGV[at + 3], delay = delay, owner = owner, lease = lease,
+    rest = ARGV[at + 2] .. deadlineOf(ARGV[at + 3]) .. tail, -- The record from its kind on.
   }
   local r = records[i]
   if isNew[id] then r = call("GET", key) end

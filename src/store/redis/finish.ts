@@ -8,7 +8,7 @@
  * @module
  */
 import type { Failure, Ownership } from "../store.ts";
-import { defineScript, type Script } from "./script.ts";
+import { defineScript, REFUSAL, type Script } from "./script.ts";
 
 /**
  * ARGV from 3, four an item: id, ownership (fence and owner), state digit and behind it the ms until the next attempt
@@ -17,28 +17,22 @@ import { defineScript, type Script } from "./script.ts";
  */
 export const finishScript: Script = defineScript(
   "finish",
-  String.raw`
+  REFUSAL + String.raw`
 local WIDTH = 4
 local ids = {}
 for i = 3, #ARGV, WIDTH do ids[#ids + 1] = ARGV[i] end
 local records, ended, left = recordsOf(ids), {}, {}
 local finish = endings().finish
 
-local function retry(id, r, name, wait, outcome)
-  local due = ms + wait
-  local deadline = tonumber(sub(r, 57, 69))
-  if deadline > 0 and due >= deadline then return false end
-  call("ZADD", place("scheduled", name), int(due), id)
-  call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
-  guarded(ring, name)
-  return true
-end
-
 local function settle(id, r, way, outcome)
   local name, state, isAsked = nameOf(r), sub(way, 1, 1), sub(r, 3, 3)
-  local isCancelled = isAsked == "1" and state == "5"
-  if isCancelled then state = "6" end
-  if #way > 1 and not isCancelled and retry(id, r, name, tonumber(sub(way, 2)), outcome) then state = "1"
+  local due = #way > 1 and ms + sub(way, 2)
+  if isAsked == "1" and state == "5" then state = "6"
+  elseif due and (sub(r, 57, 69) == "0000000000000" or due < tonumber(sub(r, 57, 69))) then state = "1" end
+  if state == "1" then
+    call("ZADD", place("scheduled", name), int(due), id)
+    call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
+    guarded(ring, name)
   else finish(id, r, state, nil, outcome) end
   local done = left[name]
   if done then done[#done + 1] = id else left[name] = { id } end

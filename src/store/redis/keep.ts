@@ -4,7 +4,7 @@
  * @module
  */
 import type { Ownership, RenewRequest } from "../store.ts";
-import { APPEAR, defineScript, RECOVERY, type Script } from "./script.ts";
+import { APPEAR, defineScript, OUTLIVE, RECOVERY, REFUSAL, type Script, TEND } from "./script.ts";
 
 /**
  * ARGV: 3 owner, 4 lease ms, 5 presence ms, 6 how many names follow, those names, then id, name, fence an item.
@@ -14,7 +14,7 @@ import { APPEAR, defineScript, RECOVERY, type Script } from "./script.ts";
  */
 export const renewScript: Script = defineScript(
   "renew",
-  RECOVERY + APPEAR + String.raw`
+  OUTLIVE + REFUSAL + RECOVERY + TEND + APPEAR + String.raw`
 local owner, lease, presence, first = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), 7 + ARGV[6]
 local ids, mine, answers = {}, {}, {}
 for i = first, #ARGV, 3 do
@@ -51,7 +51,7 @@ return answers`,
 /** ARGV from 3, four an item: id, owner, fence, outcome. Returns three characters an item. */
 export const progressScript: Script = defineScript(
   "progress",
-  String.raw`
+  REFUSAL + String.raw`
 local ids, answers = {}, {}
 for i = 3, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
 local records = recordsOf(ids)
@@ -72,7 +72,7 @@ return answers`,
  */
 export const releaseScript: Script = defineScript(
   "release",
-  String.raw`
+  REFUSAL + String.raw`
 local delay, ids, answers = tonumber(ARGV[3]), {}, {}
 for i = 4, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
 local records, released = recordsOf(ids), {}

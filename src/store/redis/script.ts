@@ -41,7 +41,10 @@ local now = sub(stamp, 1, 13)
 local ms = tonumber(now)
 
 local function place(kind, name) return base .. "|task-" .. kind .. "|" .. name end
-local function int(value) return format("%.0f", value) end
+local function int(value)
+  if value >= 0 and value < 2000000000 then return format("%d", value + 0.5) end
+  return format("%.0f", value)
+end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
 local function isRecord(r)
@@ -99,6 +102,10 @@ local function ring(name)
 end
 
 ${ENDED}
+`;
+
+/** For those who give leases. */
+export const OUTLIVE: string = String.raw`
 -- A record lives at least two leases longer than its owner, whatever its deadline.
 local function outlive(id, r, lease)
   local deadline = tonumber(sub(r, 57, 69))
@@ -106,7 +113,10 @@ local function outlive(id, r, lease)
     call("PEXPIRE", RECORD .. id, int(2 * lease))
   end
 end
+`;
 
+/** For the calls of owners. */
+export const REFUSAL: string = String.raw`
 -- The answer to an owner's call: verdict, state, cancel flag; nil when the call is to be carried out. An ownership is
 -- fence and owner, as they stand in the header. A bare JSON task was written over it.
 local function refusal(r, ownership)
@@ -188,7 +198,10 @@ local function recoveries()
   }
   return recovery
 end
+`;
 
+/** What claim and renew do about what is due. */
+export const TEND: string = String.raw`
 -- Takes back expired leases (kind "lease"), or moves due tasks to the queue ("scheduled"); returns when the next one
 -- ends or is due, or nil.
 local function tend(kind, name)
