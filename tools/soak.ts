@@ -73,7 +73,7 @@ async function run(system: System, isAlone: boolean, seed: number): Promise<Run>
 function checkAgain(folder: string): Verdict {
   const entries = readJournals(folder);
   const violations = checkTasks(entries, { ...RULES.errand, mix: FULL_MIX });
-  const verdict = { figures: figuresOf(entries), violations, leaked: undefined };
+  const verdict = { figures: figuresOf(entries), violations, leaked: undefined, notMade: [] };
   console.log(show(verdict));
   return verdict;
 }
@@ -98,7 +98,7 @@ async function rowOf(system: System, runs: readonly Run[]): Promise<PeerRow> {
   const figures = figuresOf(runs.flatMap(({ folder }) => readJournals(folder)));
   const violations = runs.flatMap(({ verdict }) => verdict.violations);
   const load = runs.reduce((sum, { load }) => sum + load, 0) / runs.length;
-  return { system, settings, load, verdict: { figures, violations, leaked: undefined } };
+  return { system, settings, load, verdict: { figures, violations, leaked: undefined, notMade: [] } };
 }
 
 const system = values.system as System;

@@ -33,8 +33,9 @@ interface Member extends Running {
   isStopped: boolean;
 }
 
-/** How long a process that was asked to stop may take, in milliseconds: a client waits for its answers. */
-const STOP_LIMIT = { listener: 20_000, client: 90_000 };
+/** How long a process that was asked to stop may take, in milliseconds: a client waits for its answers, and a
+ * listener repeats what is in doubt for half a minute. */
+const STOP_LIMIT = { listener: 45_000, client: 90_000 };
 
 /** Runs processes and faults. */
 export class Arena {
@@ -51,6 +52,8 @@ export class Arena {
   #serversFree: Promise<void> = Promise.resolve();
   /** What ended against expectation. */
   readonly troubles: string[] = [];
+  /** Faults that could not be made. */
+  readonly notMade: string[] = [];
 
   /** Starts nothing yet. */
   constructor(servers: Servers, journal: Journal, options: Omit<ProcessOptions, "ids">, seed: number) {
@@ -135,7 +138,7 @@ export class Arena {
     const network = this.#befallNetwork(fault);
     if (network !== undefined) return await network;
     this.#serversFree = this.#serversFree.then(() => this.#befallServers(fault))
-      .catch((error) => void this.troubles.push(`${fault.kind}: ${error}`));
+      .catch((error) => void this.notMade.push(`${fault.kind}: ${error}`));
     await this.#serversFree;
   }
 

@@ -10,11 +10,12 @@ import type { Verdict } from "./run.ts";
 const SHOWN = 10;
 
 /** For a terminal. */
-export function show({ figures, violations, leaked }: Verdict): string {
+export function show({ figures, violations, leaked, notMade }: Verdict): string {
   const { outcomes, faults, recovery, undisturbed, sizes } = figures;
   const total = Object.values(faults).reduce((sum, count) => sum + count, 0);
   const rows: [string, string][] = [
     ["faults", `${total}: ${list(faults)}`],
+    ...notMade.map((what): [string, string] => ["  not made", what]),
     ["tasks", `${figures.tasks} handed in, ${figures.refused} of them refused; ended: ${list(outcomes)}`],
     ["starts", `${figures.starts}, ${figures.repeats} of them repeated`],
     ["  reasons", `${figures.crashes} lost leases, ${figures.failures} failures, ${figures.releases} releases`],
