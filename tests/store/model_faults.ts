@@ -36,6 +36,14 @@ export interface Snapshot {
   readonly uprooted: readonly string[];
 }
 
+/** A key of a wrong type, for so many calls more. */
+export interface Damage {
+  readonly key: string;
+  readonly kind: KeyKind;
+  readonly brokenBefore: readonly string[];
+  calls: number;
+}
+
 /** Every key goes. */
 export async function flush({ world, port }: Worlds): Promise<void> {
   await send(port, "FLUSHALL");

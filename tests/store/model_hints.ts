@@ -50,3 +50,11 @@ function agrees(keys: Keys, keyspace: Keyspace, id: string, state: string, name:
 function isSomething([, { value }]: readonly [string, { readonly value: unknown }]): boolean {
   return !Array.isArray(value) || value.length > 0;
 }
+
+/** Does a task wait whose deadline is over? */
+export function hasLate(keys: Keys, keyspace: Keyspace, now: number): boolean {
+  return [...keyspace].some(([key, { value }]) => {
+    const [, deadline] = /^12.{54}(\d{13})/.exec(String(value)) ?? [];
+    return key.startsWith(keys.record("")) && Number(deadline) > 0 && Number(deadline) <= now;
+  });
+}

@@ -185,3 +185,9 @@ export async function send(port: RedisPort, ...command: [string, ...string[]]): 
   if (reply instanceof Error) throw reply;
   return reply ?? null;
 }
+
+/** Redis' time, epoch milliseconds. */
+export async function timeOf(port: RedisPort): Promise<number> {
+  const [seconds, micros] = await send(port, "TIME") as [string, string];
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+}

@@ -9,17 +9,18 @@
 import assert from "node:assert/strict";
 import { type Keys, keysOf } from "../../src/keys.ts";
 import type { RedisPort } from "../../src/port/redis.ts";
-import type { TaskRecord } from "../../src/record.ts";
 import type { Bounds } from "../../src/store/ended.ts";
 import { MemoryRedis } from "../../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../../src/store/memory/memory_store.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
 import type { Store } from "../../src/store/store.ts";
 import { FakeClock } from "../support/fake_clock.ts";
+import { counting, isWrongType, ownershipsIn, settled, valuesOf } from "./model_answers.ts";
 import { type Call, type CallCommand, callOf, type Seen } from "./model_call.ts";
-import { type Command, IDS, type KeyKind } from "./model_commands.ts";
+import { type Command, IDS } from "./model_commands.ts";
 import {
   AIDS,
+  type Damage,
   damage,
   evict,
   findBroken,
@@ -30,7 +31,7 @@ import {
   restore,
   type Snapshot,
 } from "./model_faults.ts";
-import { withoutDeadEntries, withoutDeadHints } from "./model_hints.ts";
+import { hasLate, withoutDeadEntries, withoutDeadHints } from "./model_hints.ts";
 import {
   age,
   type Dump,
@@ -39,7 +40,7 @@ import {
   Lag,
   memoryKeyspace,
   readDump,
-  send,
+  timeOf,
   writeMemory,
 } from "./model_keyspace.ts";
 import { hearMemory, type RedisMessages } from "./model_messages.ts";
@@ -63,13 +64,6 @@ export interface WalkContext {
   readonly messages: RedisMessages;
   /** Steps by command, and store calls by verb, each once a step. */
   readonly done: Map<string, number>;
-}
-
-interface Damage {
-  readonly key: string;
-  readonly kind: KeyKind;
-  readonly brokenBefore: readonly string[];
-  calls: number;
 }
 
 /** Walks through the commands on an empty database; throws at the first difference. */
@@ -112,7 +106,7 @@ class Walk {
   static async begin(context: WalkContext, bounds: Bounds): Promise<Walk> {
     const one = new Walk(context, bounds);
     one.#told = await hearMemory(one.#memory as MemoryStore, KEYS);
-    one.#lag.forget(await one.#time());
+    one.#lag.forget(await timeOf(one.port));
     await flush(one);
     await context.messages.take();
     return one;
@@ -165,7 +159,7 @@ class Walk {
       await this.#clock.advance(NEARLY_GONE);
       passed += NEARLY_GONE;
     }
-    if (this.#damage === null) this.#lag.forget(await this.#time());
+    if (this.#damage === null) this.#lag.forget(await timeOf(this.port));
     await age(this.port, passed, this.#damage === null ? this.#expected() : new Map());
     await this.#compare();
   }
@@ -185,7 +179,7 @@ class Walk {
       this.#snapshot = { keyspace: this.#expected(), at: this.now(), uprooted: [...this.#uprooted] };
     } else if (command.verb === "restore") {
       if (this.#snapshot === null) return false;
-      this.#lag.forget(await this.#time());
+      this.#lag.forget(await timeOf(this.port));
       await restore(this, this.#snapshot);
       this.#uprooted.clear();
       this.#snapshot.uprooted.forEach((id) => this.#uprooted.add(id));
@@ -209,14 +203,14 @@ class Walk {
     if (MANY.includes(command.verb)) this.#many.add(call);
     const isMany = this.#many.has(call);
     // Between the calls of one turn the memory store looks at the head of the list, Redis only after them.
-    if (isMany && this.#hasLate()) return false;
+    if (isMany && hasLate(KEYS, this.#expected(), this.now())) return false;
     if (this.#damage !== null) await this.#callDamaged(call, this.#damage, isMany);
     else if (this.#fullFor > 0) await this.#callFull(call);
     else {
       const actual = await this.#both(call);
       if (isMany) await this.#compareMany();
       else await this.#compare();
-      this.#remember(actual);
+      this.#seen.owned.push(...ownershipsIn(actual));
     }
     return true;
   }
@@ -239,7 +233,7 @@ class Walk {
       assert.deepEqual(actual, await settled(call(this.#memory)), "the answers on a full Redis differ");
       // Who joins a task cannot be noted.
       if (!this.#verbs.has("enqueue")) await this.#compare();
-      this.#remember(actual);
+      this.#seen.owned.push(...ownershipsIn(actual));
     }
     if (--this.#fullFor === 0) await limitMemory(this.port, 0);
     await this.#follow();
@@ -251,7 +245,7 @@ class Walk {
     if (AIDS.includes(damage.kind) && !isWrongType(actual)) {
       await this.#compareAided(call, actual, damage, isMany);
     }
-    this.#remember(actual);
+    this.#seen.owned.push(...ownershipsIn(actual));
     const { keyspace } = await this.#look();
     const broken = findBroken(KEYS, keyspace, damage.key).filter((one) => !damage.brokenBefore.includes(one));
     assert.deepEqual(broken, [], "a key of a wrong type has broken other tasks");
@@ -306,13 +300,6 @@ class Walk {
     await this.#follow();
   }
 
-  #hasLate(): boolean {
-    const isLate = ([key, { value }]: [string, { value: unknown }]) =>
-      key.startsWith(KEYS.record("")) && /^12.{54}(?!0{13})\d{13}/.test(String(value)) &&
-      Number(String(value).slice(56, 69)) <= this.now();
-    return [...this.#expected()].some(isLate);
-  }
-
   /** Redis does not look for the old place of what it cannot read; memory does. */
   #withoutDead(keyspace: Keyspace): Keyspace {
     return withoutDeadEntries(KEYS, keyspace, (id) => !this.#uprooted.has(id));
@@ -325,47 +312,4 @@ class Walk {
   async #look(): Promise<Dump> {
     return readDump((await this.port.exec([DUMP_COMMAND]))[0] ?? null);
   }
-
-  async #time(): Promise<number> {
-    const [seconds, micros] = await send(this.port, "TIME") as [string, string];
-    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-  }
-
-  /** Keeps the ownerships that answers brought. */
-  #remember(answer: unknown): void {
-    for (const one of Array.isArray(answer) ? answer : [answer]) {
-      const { record, tasks = record ? [record] : [] } = (one ?? {}) as { record?: TaskRecord; tasks?: TaskRecord[] };
-      for (const { id, name, owner, fence, state } of tasks) {
-        if (state === "running") this.#seen.owned.push({ id, name, owner, fence });
-      }
-    }
-  }
-}
-
-/** Notes which verbs are called. */
-function counting(store: Store, verbs: Set<string>): Store {
-  return new Proxy(store, {
-    get(target, verb: keyof Store) {
-      return (...args: unknown[]) => {
-        verbs.add(verb);
-        return (target[verb] as (...args: unknown[]) => unknown)(...args);
-      };
-    },
-  });
-}
-
-/** An answer, or an error by its name and what Redis says in it. */
-async function settled(answer: Promise<unknown>): Promise<unknown> {
-  return await answer.catch(({ name, message }: Error) => ({
-    error: name,
-    ...(name === "RedisReplyError" ? { message } : {}),
-  }));
-}
-
-function isWrongType(answer: unknown): boolean {
-  return JSON.stringify(answer ?? null).includes("WRONGTYPE");
-}
-
-function valuesOf(keyspace: Keyspace): unknown {
-  return [...keyspace].map(([key, { value }]) => [key, value]);
 }
