@@ -82,8 +82,7 @@ async function live(sim: Simulation, { coverage }: RunOptions): Promise<number> 
   for (let fault = 0; fault < settings.faults; fault++) {
     scheduler.at(rng.between(0, end), () => {
       const name = rng.pick(settings.faultNames);
-      const node = rng.pick(sim.live);
-      if (node === undefined) return;
+      const node = rng.pick(sim.live) ?? sim.spawn([]);
       sim.trace(`fault ${name} ${node.process.name}`);
       coverage?.note(name, sim.verbsNow());
       strike(name, sim, node);

@@ -123,8 +123,7 @@ export class Simulation {
 
   /** Some user does something. */
   act(): void {
-    const node = this.rng.pick(this.live);
-    if (node === undefined || node.process.frozen) return;
+    const node = this.rng.pick(this.live.filter(({ process }) => !process.frozen)) ?? this.spawn([]);
     const verb = this.rng.pick(this.settings.verbs);
     this.#call(verb, node, (params) => callOf(verb, this, node, params));
   }
