@@ -81,7 +81,7 @@ export class Listener {
   /** Throws `RangeError` for no name, more than 256, or a number of workers that is not a positive integer. */
   constructor(context: ListenerContext) {
     const { names, workers, random, store, lease, interval, clock } = context;
-    this.#rota = new NameRota(names);
+    this.#rota = new NameRota(names, interval);
     refuseCounts(this.#rota.names.length, workers);
     this.id = random.id();
     this.#context = context;

@@ -25,8 +25,6 @@ export interface SleepAtBellOptions {
   /** The listener's id. */
   readonly listener: string;
   readonly rota: NameRota;
-  /** Milliseconds between two claims of an idle listener. */
-  readonly interval: number;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -45,11 +43,10 @@ export class SleepAtBell {
 
   /** Sleeps until a name rings, something is due in `nextIn` milliseconds, or the next look is. */
   async wait(nextIn: number, stop: AbortSignal): Promise<void> {
-    const { rota, interval, clock, listener } = this.#options;
-    const aside = rota.asideUntil - clock.monotonic();
-    const wait = Math.max(1, Math.ceil(Math.min(interval * rota.share, nextIn, aside)));
-    if (rota.active.length === 0) return sleep(clock, wait, stop);
+    const { rota, clock, listener } = this.#options;
     const from = clock.monotonic();
+    const wait = Math.max(1, Math.ceil(Math.min(rota.dueIn(from), nextIn, rota.asideUntil - from)));
+    if (rota.active.length === 0) return sleep(clock, wait, stop);
     try {
       this.#bell ??= await this.#open(stop);
       if (this.#bell === null) return;

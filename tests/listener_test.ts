@@ -257,14 +257,14 @@ describe("Listener", () => {
 
   it("F80: serves more names than one claim looks at", async () => {
     const { store } = openMemory();
-    const names = Array.from({ length: 100 }, (_, at) => `n${at}`);
+    const names = Array.from({ length: 200 }, (_, at) => `n${at}`);
     for (const name of names) await enqueue(store, name, {}, { name });
     const looked: number[] = [];
     const watched = withVerbs(store, { claim: (request) => (looked.push(request.names.length), store.claim(request)) });
     await listening(makeListener(watched, () => 1, { names, workers: 8, interval: 200 }), async () => {
       for (const name of names) await inState(store, name, "succeeded");
     });
-    assert.ok(looked.every((count) => count <= 32));
+    assert.ok(looked.every((count) => count <= 128)); // Which of them are more than 32: tests/name_rota_test.ts.
   });
 
   it("finds the refused ones among many names, and looks at them ever more rarely until they work", async () => {

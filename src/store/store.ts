@@ -89,7 +89,7 @@ export interface ClaimRequest {
   readonly free: number;
   /** Milliseconds of the leases. */
   readonly lease: number;
-  /** At most 32 names, looked at in this order. */
+  /** At most 128 names, looked at in this order. */
   readonly names: readonly string[];
   /** Refresh this listener's presence on the names given, for `duration` milliseconds. */
   readonly presence?: { readonly names: readonly string[]; readonly duration: number };
