@@ -111,7 +111,7 @@ const commands = {
     nonce,
     resultTtl,
     state: fc.constantFrom("stored", "running", "succeeded", "failed"),
-    timeout: fc.constantFrom(0, 5_000, 20_000),
+    timeout: fc.constantFrom(0, 2_000, 5_000, 20_000),
   }),
   take: fc.record({ id, client, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),
   acknowledge: fc.record({ id, client, nonce: fc.constantFrom(-1, -1, 1, 2, 3) }),

@@ -28,6 +28,14 @@ const claimed: Command = {
   presence: 0,
 };
 
+const putState = fc.constantFrom("stored", "running", "succeeded", "failed");
+const timeout = fc.constantFrom(0, 2_000, 20_000);
+const threeOrFour = { minLength: 3, maxLength: 4 };
+
+function fieldsOf({ id, name, client, resultTtl }: Command & { verb: "enqueue" }) {
+  return { id, name, client, resultTtl };
+}
+
 /** What random commands would hardly ever come to. */
 const scenes: fc.Arbitrary<Command[]>[] = [
   // Listeners that die, until the task is given up.
@@ -88,6 +96,46 @@ const scenes: fc.Arbitrary<Command[]>[] = [
     { verb: "acknowledge", id: task.id, client: taker, nonce },
     { verb: "acknowledge", id: task.id, client: taker, nonce: -1 },
   ]),
+  // A local run that is written from its beginning to its end, by its own process or another, and is read meanwhile.
+  fc.tuple(
+    enqueued,
+    fc.array(fc.record({ state: putState, nonce: fc.constantFrom(0, 1, 1, 1), timeout }), threeOrFour),
+    command,
+  )
+    .map(([task, writes, between]): Command[] => {
+      const { id, name, client, resultTtl } = task;
+      const puts = writes.map((write): Command => ({ verb: "put", id, name, client, resultTtl, ...write }));
+      return [...puts.slice(0, 2), between, ...puts.slice(2)];
+    }),
+  // The end of an enqueued task, written again from outside.
+  fc.tuple(enqueued, fc.constantFrom("succeeded", "failed", "cancelled"), putState, fc.constantFrom(0, 1), fc.boolean())
+    .map(
+      ([task, state, written, nonce, taken]): Command[] => [
+        { ...task, kind: "enqueued" },
+        claimed,
+        { verb: "finishMany", items: [{ own: 0, state, retryIn: -1 }] },
+        ...(taken ? [{ verb: "take", id: task.id, client: task.client, nonce: -1 } as const] : []),
+        { verb: "put", ...fieldsOf(task), state: written, nonce, timeout: 5_000 },
+      ],
+    ),
+  // A delayed task that its caller wants back, before and after it is due, more than once.
+  fc.tuple(enqueued, timeout, fc.constantFrom(300, 700, 4_000), client, lease).map(
+    ([task, timeout, ms, client, lease]): Command[] => [
+      { ...task, timeout, delay: 700 },
+      { verb: "advance", ms },
+      { verb: "withdraw", id: task.id, client, nonce: 1, lease },
+      { verb: "withdraw", id: task.id, client, nonce: 1, lease },
+      { verb: "cancel", id: task.id, nonce: 1, unlessJoined: true },
+    ],
+  ),
+  // Leases longer than what is left of a deadline, then shorter ones.
+  fc.tuple(enqueued, fc.constantFrom(2_000, 20_000, 400_000), lease, lease).map(
+    ([task, timeout, first, second]): Command[] => [
+      { ...task, timeout },
+      { ...claimed, lease: first },
+      { verb: "renew", own: 0, lease: second, count: 1, presence: 0 },
+    ],
+  ),
   // An answer that is read once, and a late copy of its enqueue.
   fc.tuple(enqueued, client).map(([task, client]): Command[] => [
     task,
@@ -101,6 +149,6 @@ const scenes: fc.Arbitrary<Command[]>[] = [
 
 /** A command, or now and then a scene. */
 export const steps: fc.Arbitrary<Command[]> = fc.oneof(
-  { weight: 100, arbitrary: command.map((one) => [one]) },
+  { weight: 160, arbitrary: command.map((one) => [one]) },
   ...scenes.map((arbitrary) => ({ weight: 1, arbitrary })),
 );
