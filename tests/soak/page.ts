@@ -5,7 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { System } from "./driver.ts";
@@ -13,7 +13,10 @@ import { versionOf } from "./peers.ts";
 import type { Verdict } from "./run.ts";
 import { show } from "./table.ts";
 
-const PAGE = fileURLToPath(new URL("../../docs/soak.md", import.meta.url));
+const PAGE = pathOf("docs/soak.md");
+/** The table that users see first. */
+const FIRST_PAGE = pathOf("README.md");
+const SHORT = ["", "faults", "tasks", "lost or stuck", "never answered", "ended twice", "recovery p99"];
 
 /** One system of the table. */
 export interface PeerRow {
@@ -30,9 +33,9 @@ export interface RunFacts {
   readonly minutes: number;
 }
 
-/** The table of peers, in Markdown. */
-export function peerTable(rows: readonly PeerRow[]): string {
-  const columns: readonly (readonly [string, (row: PeerRow) => string | number])[] = [
+/** The table of peers, in Markdown: all columns, or those named. */
+export function peerTable(rows: readonly PeerRow[], names?: readonly string[]): string {
+  const all: readonly (readonly [string, (row: PeerRow) => string | number])[] = [
     ["", ({ system }) => (system === "errand" ? "errand" : `${system} ${versionOf(system)}`)],
     ["load", ({ load }) => load.toFixed(0)],
     ["faults", ({ verdict }) => Object.values(verdict.figures.faults).reduce((sum, count) => sum + count, 0)],
@@ -49,10 +52,11 @@ export function peerTable(rows: readonly PeerRow[]): string {
       ({ system, verdict }) => system === "bee-queue" ? "–" : countOf("repeated without cause")({ verdict }),
     ],
     ["recovery p50", ({ verdict }) => seconds(verdict.figures.recovery.p50)],
-    ["p99", ({ verdict }) => seconds(verdict.figures.recovery.p99)],
+    ["recovery p99", ({ verdict }) => seconds(verdict.figures.recovery.p99)],
     ["undisturbed p99", ({ verdict }) => seconds(verdict.figures.undisturbed.p99)],
     ["processes that ended by themselves", countOf("process")],
   ];
+  const columns = all.filter(([name]) => names === undefined || names.includes(name));
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
   return [
     line(columns.map(([name]) => name)),
@@ -64,12 +68,13 @@ export function peerTable(rows: readonly PeerRow[]): string {
 /** Writes the table of peers. */
 export function writePeers(rows: readonly PeerRow[], facts: RunFacts): void {
   const settings = rows.map(({ system, settings }) => `- **${system}**: ${settings}.`).join("\n");
-  put("peers", `${factsOf(facts)}\n\n${peerTable(rows)}\n\n${settings}`);
+  put(PAGE, "peers", `${factsOf(facts)}\n\n${peerTable(rows)}\n\n${settings}`);
+  put(FIRST_PAGE, "soak", `${peerTable(rows, SHORT)}\n\n${factsOf(facts)} All on Node.`);
 }
 
 /** Writes errand's own figures. */
 export function writeOwn(verdict: Verdict, facts: RunFacts): void {
-  put("errand", `${factsOf(facts)}\n\n\`\`\`\n${show(verdict)}\n\`\`\``);
+  put(PAGE, "errand", `${factsOf(facts)}\n\n\`\`\`\n${show(verdict)}\n\`\`\``);
 }
 
 function seconds(ms: number): string {
@@ -84,15 +89,21 @@ function factsOf({ seed, minutes }: RunFacts): string {
   const date = new Date().toISOString().slice(0, 10);
   const redis = /v=(\S+)/.exec(execFileSync("redis-server", ["--version"]).toString())?.[1];
   const model = cpus()[0]?.model ?? "unknown";
-  return `${date}, ${cpus().length} cores (${model.trim()}), Redis ${redis}, seed ${seed}, ${minutes} minutes.`;
+  return `${date}, ${cpus().length} cores (${model.trim()}), Redis ${redis}, seed ${seed}, ${minutes} minutes, load ${
+    loadavg()[0]!.toFixed(0)
+  } at the end.`;
 }
 
 /** Replaces what stands between the marks of a block. */
-function put(block: string, text: string): void {
-  const page = readFileSync(PAGE, "utf8");
+function put(path: string, block: string, text: string): void {
+  const page = readFileSync(path, "utf8");
   const [open, close] = [`<!-- ${block}: written by the tool -->`, `<!-- end of ${block} -->`];
   const [from, to] = [page.indexOf(open), page.indexOf(close)];
-  if (from < 0 || to < 0) throw new Error(`Cannot write ${PAGE}: it has no block "${block}"`);
-  writeFileSync(PAGE, `${page.slice(0, from + open.length)}\n\n${text}\n\n${page.slice(to)}`);
-  execFileSync(process.execPath, ["fmt", "-q", PAGE]); // The tool runs on Deno.
+  if (from < 0 || to < 0) throw new Error(`Cannot write ${path}: it has no block "${block}"`);
+  writeFileSync(path, `${page.slice(0, from + open.length)}\n\n${text}\n\n${page.slice(to)}`);
+  execFileSync(process.execPath, ["fmt", "-q", path]); // The tool runs on Deno.
+}
+
+function pathOf(name: string): string {
+  return fileURLToPath(new URL(`../../${name}`, import.meta.url));
 }

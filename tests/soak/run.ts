@@ -82,6 +82,10 @@ export async function soak(options: SoakOptions): Promise<Verdict> {
     const leaked = system === "errand" ? await leftOver(servers, duration) : { count: undefined, findings: [] };
     const entries = readJournals(folder);
     const figures = figuresOf(entries);
+    const planned = planFaults(seed, duration, LEASE).length;
+    if (arena.notMade.length > planned / 4) {
+      arena.troubles.push(`of ${planned} faults ${arena.notMade.length} could not be made`);
+    }
     const violations = [
       ...checkTasks(entries, { ...rules, mix }),
       ...checkFigures(figures, LEASE, duration / 60_000),
