@@ -13,6 +13,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { Coverage } from "../tests/sim/coverage.ts";
 import { FAULTS } from "../tests/sim/faults.ts";
+import { HANDLER_KINDS } from "../tests/sim/handlers.ts";
 import { type RunOptions, runSeed, type SeedResult } from "../tests/sim/run.ts";
 import { VERBS } from "../tests/sim/verbs.ts";
 
@@ -51,6 +52,15 @@ function tell(result: SeedResult): void {
   console.log(`Seed ${result.seed} failed. Again: deno task sim --seed ${result.seed}${plant} --trace`);
 }
 
+/** Calls of users, and what the tasks do that are alive, against the faults that strike. */
+function tellCoverage(coverage: Coverage): void {
+  const rows = [...VERBS, "nested query", ...HANDLER_KINDS.map((kind) => `handler ${kind}`)];
+  console.log(coverage.table(rows, FAULTS));
+  const missing = coverage.missing(rows, FAULTS);
+  console.log(`${rows.length * FAULTS.length - missing.length} of ${rows.length * FAULTS.length} pairs met`);
+  if (missing.length > 0 && missing.length <= 20) console.log(`never met: ${missing.join(", ")}`);
+}
+
 async function main(): Promise<number> {
   const coverage = new Coverage();
   const options: RunOptions = {
@@ -77,7 +87,7 @@ async function main(): Promise<number> {
     if (values.plant) break;
   }
   const seconds = (performance.now() - began) / 1_000;
-  if (!isOne) console.log(coverage.table([...VERBS, "nested query"], FAULTS));
+  if (!isOne) tellCoverage(coverage);
   const hours = (sum.time / 3_600_000).toFixed(1);
   console.log(`${sum.ops} calls, ${sum.faults} faults, ${sum.steps} events, ${hours} virtual hours`);
   console.log(`${(count / seconds).toFixed(1)} seeds/s, ${(seconds * 1_000 / count).toFixed(1)} ms a seed`);

@@ -233,7 +233,11 @@ export class Simulation {
   verbsNow(): Set<string> {
     const verbs = new Set<string>();
     for (const { isSettled, verb } of this.journal.ops.values()) if (!isSettled) verbs.add(verb);
-    for (const run of this.journal.present.values()) if (livesIn(run)) verbs.add(run.verb);
+    for (const run of this.journal.present.values()) {
+      if (!livesIn(run)) continue;
+      verbs.add(run.verb);
+      verbs.add(`handler ${/"kind":"(\w+)"/.exec(run.head.body)?.[1]}`);
+    }
     return verbs;
   }
 }
