@@ -71,6 +71,14 @@ describe("the checker of the soak", () => {
     assert.deepEqual(kindsOf(journal(id, [[CLIENT, asked], [CLIENT, unsure]])), [], "nobody knows of it");
   });
 
+  it("finds a task that ended as if it had run", () => {
+    planted("never ran", [[CLIENT, asked], [CLIENT, ack], [0, seen(id)]]);
+    planted("never ran", [[CLIENT, asked], [CLIENT, ack], [
+      0,
+      seen(id, { outcome: "failed", crashes: 4, value: "no" }),
+    ]]);
+  });
+
   it("finds a client that never hears", () => {
     planted("unanswered", [[CLIENT, asked], ...good.slice(2)]);
     planted("unanswered", [[CLIENT, asked], [CLIENT, { what: "silent", error: "too late" }], ...good.slice(2)]);

@@ -14,6 +14,7 @@ import { type Mix, planOf, resultOf, type Work } from "./work.ts";
 /** What is wrong, by kind. */
 export type ViolationKind =
   | "lost"
+  | "never ran"
   | "unanswered"
   | "wrong result"
   | "wrong outcome"
@@ -74,6 +75,7 @@ interface Case {
 
 const CHECKS: readonly ((given: Case) => Violation[])[] = [
   checkLost,
+  checkRan,
   checkAnswered,
   checkResults,
   checkOutcome,
@@ -105,6 +107,19 @@ function checkLost({ task, tails }: Case): Violation[] {
   const isAccepted = task.acks.length > 0 || task.starts.length > 0;
   if (!isAccepted || stored(task) !== undefined || tails > 0) return [];
   return found("lost", task, `${task.acks.length} acks, ${task.starts.length} starts, and no end was ever stored`);
+}
+
+/** What succeeded or failed was started by somebody. */
+function checkRan({ task }: Case): Violation[] {
+  const end = stored(task);
+  if (end === undefined || task.starts.length > 0 || end.outcome === "cancelled" || end.outcome === "expired") {
+    return [];
+  }
+  return found(
+    "never ran",
+    task,
+    `${end.outcome} (${end.value}) after ${end.crashes} lost leases, and nobody started it`,
+  );
 }
 
 /** Who waits is answered, unless its process was killed; after a failover too. */
