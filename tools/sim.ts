@@ -27,6 +27,10 @@ const { values } = parseArgs({
   },
 });
 
+/** A long run that is told to end says what it did. */
+let isTold = false;
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => isTold = true);
+
 let unhandled: unknown[] = [];
 process.on("unhandledRejection", (reason) => void unhandled.push(reason));
 
@@ -73,14 +77,16 @@ async function main(): Promise<number> {
   const count = isOne ? 1 : Number(values.seeds ?? 100);
   console.log(`sim: from seed ${from}`);
   const began = performance.now();
-  const sum = { failed: 0, ops: 0, faults: 0, steps: 0, time: 0 };
-  for (let seed = from; seed < from + count; seed++) {
+  const sum = { seeds: 0, failed: 0, ops: 0, faults: 0, steps: 0, time: 0 };
+  for (let seed = from; seed < from + count && !isTold; seed++) {
     const result = await run(seed, options);
+    sum.seeds++;
     sum.ops += result.ops;
     sum.faults += result.faults;
     sum.steps += result.steps;
     sum.time += result.time;
     if (isOne) console.log(`hash ${result.hash}, ${result.steps} events, ${Math.round(result.time)} virtual ms`);
+    if (sum.seeds % 500 === 0) console.log(`${sum.seeds} seeds, the last was ${seed}`);
     if (result.violations.length === 0) continue;
     sum.failed++;
     tell(result);
@@ -90,8 +96,8 @@ async function main(): Promise<number> {
   if (!isOne) tellCoverage(coverage);
   const hours = (sum.time / 3_600_000).toFixed(1);
   console.log(`${sum.ops} calls, ${sum.faults} faults, ${sum.steps} events, ${hours} virtual hours`);
-  console.log(`${(count / seconds).toFixed(1)} seeds/s, ${(seconds * 1_000 / count).toFixed(1)} ms a seed`);
-  console.log(`sim: ${count} seeds, ${sum.failed} violations`);
+  console.log(`${(sum.seeds / seconds).toFixed(1)} seeds/s, ${(seconds * 1_000 / sum.seeds).toFixed(1)} ms a seed`);
+  console.log(`sim: ${sum.seeds} seeds, ${sum.failed} violations`);
   return sum.failed === 0 ? 0 : 1;
 }
 
