@@ -31,6 +31,16 @@ export const name = fc.constantFrom(...NAMES);
 /** Its client. */
 export const client = fc.constantFrom(...CLIENTS);
 const listener = fc.constantFrom(...LISTENERS);
+/** The record of a later version. */
+const LATER = `2${"x".repeat(150)}`;
+/** Headers that end too soon, or have letters where digits belong. */
+const BROKEN = [
+  `13${"0".repeat(98)}`,
+  `12000${"0".repeat(40)}`,
+  `12000${"0".repeat(94)}${"x".repeat(30)}`,
+  `12000${"0".repeat(20)}${"x".repeat(90)}`,
+  `12${"x".repeat(3)}${"0".repeat(106)}x`,
+];
 /** Twice the longer one is more than the five minutes that a record outlives its deadline. */
 export const lease = fc.constantFrom(1_000, 1_000, 1_000, 200_000);
 /** Zero takes a new nonce, another number one that was used before. */
@@ -70,7 +80,7 @@ const commands = {
     name,
     timeout: fc.constantFrom(0, 3_000),
     /** Written over whatever is there: nothing that can be read, or a later version's record. */
-    over: fc.constantFrom("", "", "", "garbage", `2${"x".repeat(150)}`, `13${"0".repeat(98)}`),
+    over: fc.constantFrom("", "", "", "", "garbage", LATER, ...BROKEN),
     /** Does its id stand in the list of the name, too? */
     hinted: fc.constantFrom(true, true, true, false),
   }),
