@@ -20,12 +20,21 @@ local function int(value)
 end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
+local known = {} -- Tasks that came together have these digits in common.
 local function isRecord(r)
   if not r then return false end
-  local _, fence = find(r, "^1[0-8]...%d+")
-  if not fence or fence < 40 then return false end
-  local _, lengths = find(r, "^%d+", 100)
-  return lengths ~= nil and lengths >= 114
+  local front, lengths = sub(r, 1, 40), sub(r, 100, 114)
+  if not known[front] then
+    local _, last = find(front, "^1[0-8]...%d+")
+    if last ~= 40 then return false end
+    known[front] = true
+  end
+  if not known[lengths] then
+    local _, last = find(lengths, "^%d+")
+    if last ~= 15 then return false end
+    known[lengths] = true
+  end
+  return true
 end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
@@ -93,7 +102,8 @@ local function endings()
     local max, ttl, bytes = string.match(ARGV[2], "^%d*,?(%d*),?(%d*),?(%d*)$")
     DEAD_MAX, DEAD_TTL, DONE_BYTES = tonumber(max) or DEAD_MAX, tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
   end
-  local died, lists, told, lives = {}, {}, {}, {}
+  local died, lists, told, lives, paddings = {}, {}, {}, {}, {}
+  local nameEnds, bodyEnds = {}, {} -- By the digits of a record's lengths, which are often the same.
 
   -- A failed task that lived in a queue; a query's failure belongs to its caller.
   local function isLetter(r)
@@ -111,9 +121,14 @@ local function endings()
       list = { bytes = 0, life = "" }
       lists[name] = list
     end
-    list[#list + 1] = now .. life .. format("%08d", size) .. sub(r, 25, 40) .. id
+    local padded = paddings[size]
+    if not padded then
+      padded = format("%08d", size)
+      paddings[size] = padded
+    end
+    list[#list + 1] = now .. life .. padded .. sub(r, 25, 40) .. id
     list.bytes = list.bytes + size
-    if life > list.life then list.life = life end
+    if life ~= list.life and life > list.life then list.life = life end
   end
 
   local function tellClient(client, id)
@@ -130,13 +145,15 @@ local function endings()
 
   -- The record as it ends: state, time and owner are new (nil: its owner stays); outcome is nil to keep what there is.
   -- It stays for half a minute at least, the time in which a caller in doubt may repeat its call; a dead letter stays
-  -- as long as its entry.
+  -- as long as its entry. Returns the name.
   local function finish(id, r, state, owner, outcome)
-    local last = outcome and bodyEnd(r)
+    local lengths = sub(r, 100, 114)
+    if not nameEnds[lengths] then nameEnds[lengths], bodyEnds[lengths] = 114 + sub(lengths, 1, 3), bodyEnd(r) end
+    local last = outcome and bodyEnds[lengths]
     local new = "1" .. state .. sub(r, 3, 4) .. "0" .. sub(r, 6, 11) .. now ..
       (owner and sub(r, 25, 40) .. owner .. sub(r, 53, last) or sub(r, 25, last)) .. (outcome or "")
-    local name, ttl = nameOf(r), sub(r, 70, 79)
-    local isDead = isLetter(new)
+    local name, ttl = sub(r, 115, nameEnds[lengths]), sub(r, 70, 79)
+    local isDead = state == "5" and isLetter(new)
     if isDead then
       enterDead(id, name)
       ttl = "dead"
@@ -149,6 +166,7 @@ local function endings()
     call("SET", RECORD .. id, new, "PX", life)
     if not isDead then note(id, new, name) end
     tell(id, r)
+    return name
   end
 
   local function pushEnded(name, list)
@@ -166,6 +184,8 @@ local function endings()
       call("PEXPIRE", stats, int(longest + 4000))
     end
     if isNew then return end
+    local element, rest = call("LINDEX", key, "0"), nil
+    if (tonumber(sub(element, 1, 13)) or 0) + LIFE_MIN > ms then return end
     -- Does the element leave? When it is not over yet, its record goes too.
     local function isOver(element)
       return (tonumber(sub(element, 1, 13)) or 0) + math.max(LIFE_MIN, tonumber(sub(element, 14, 23)) or 0) <= ms
@@ -174,7 +194,6 @@ local function endings()
       if isOver(element) then return true end
       return excess > 0 and (tonumber(sub(element, 1, 13)) or 0) + LIFE_MIN <= ms
     end
-    local element, rest = call("LINDEX", key, "0"), nil
     if not leaves(element, total - DONE_BYTES) then return end
 
     local function unlinkEnded(element)

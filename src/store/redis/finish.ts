@@ -25,15 +25,16 @@ local records, ended, left = recordsOf(ids), {}, {}
 local finish = endings().finish
 
 local function settle(id, r, way, outcome)
-  local name, state, isAsked = nameOf(r), sub(way, 1, 1), sub(r, 3, 3)
+  local name, state, isAsked = nil, sub(way, 1, 1), sub(r, 3, 3)
   local due = #way > 1 and ms + sub(way, 2)
   if isAsked == "1" and state == "5" then state = "6"
   elseif due and (sub(r, 57, 69) == "0000000000000" or due < tonumber(sub(r, 57, 69))) then state = "1" end
   if state == "1" then
+    name = nameOf(r)
     call("ZADD", place("scheduled", name), int(due), id)
     call("SET", RECORD .. id, "11" .. sub(r, 3, 11) .. now .. sub(r, 25, bodyEnd(r)) .. outcome, "KEEPTTL")
     guarded(ring, name)
-  else finish(id, r, state, nil, outcome) end
+  else name = finish(id, r, state, nil, outcome) end
   local done = left[name]
   if done then done[#done + 1] = id else left[name] = { id } end
   ended[id] = state

@@ -47,12 +47,21 @@ local function int(value)
 end
 -- Anybody can write to our keys: what is not digits where digits belong is no record.
 local find = string.find
+local known = {} -- Tasks that came together have these digits in common.
 local function isRecord(r)
   if not r then return false end
-  local _, fence = find(r, "^1[0-8]...%d+")
-  if not fence or fence < 40 then return false end
-  local _, lengths = find(r, "^%d+", 100)
-  return lengths ~= nil and lengths >= 114
+  local front, lengths = sub(r, 1, 40), sub(r, 100, 114)
+  if not known[front] then
+    local _, last = find(front, "^1[0-8]...%d+")
+    if last ~= 40 then return false end
+    known[front] = true
+  end
+  if not known[lengths] then
+    local _, last = find(lengths, "^%d+")
+    if last ~= 15 then return false end
+    known[lengths] = true
+  end
+  return true
 end
 local function isBare(r) return r and sub(r, 1, 1) == "{" end
 local function nameOf(r) return sub(r, 115, 114 + sub(r, 100, 102)) end
