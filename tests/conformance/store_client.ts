@@ -159,6 +159,12 @@ function testTake(open: OpenWorld): void {
     assert.equal((await store.take(ada))?.outcome, "\njson=1");
   });
 
+  inWorld(open, "a bare JSON task is taken as it is, but not for a run that was named", async (world) => {
+    await world.plant("a", "greet", '{"params":1}');
+    assert.equal((await world.store.take(ada))?.kind, "foreign");
+    assert.equal(await world.store.take({ ...ada, nonce: nonce(ADA) }), null);
+  });
+
   inWorld(open, "acknowledged it is gone, and its tombstone says that it was deleted", async (world) => {
     const { store, keys } = world;
     await finished(world, "a", "succeeded");
