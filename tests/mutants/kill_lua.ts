@@ -15,7 +15,7 @@ import type { LuaMutant } from "./lua.ts";
 import { mutate } from "./scripts.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** Walks to take; most mutants are caught in the first hundred steps. The long one only before the tests. */
+/** Walks to take; most mutants are caught in the first hundred steps. The long one is for what the tests do not catch. */
 const ROUNDS = [{ seed: 1, steps: 800 }, { seed: 4, steps: 1_600 }];
 const LONG = { seed: 2, steps: 7_000 };
 /** A script that never ends keeps Redis from answering. */
@@ -37,8 +37,9 @@ export class LuaKiller {
 
   /** What catches the mutant; null = it survives. */
   async kill(mutant: LuaMutant, withTests: boolean): Promise<string | null> {
-    const caught = await this.#model(mutant, withTests ? [...ROUNDS, LONG] : ROUNDS);
-    return caught ?? (withTests ? tests(mutant) : null);
+    const caught = await this.#model(mutant, ROUNDS);
+    if (caught !== null || !withTests) return caught;
+    return tests(mutant) ?? await this.#model(mutant, [LONG]);
   }
 
   /** Ends the Redis. */
