@@ -56,6 +56,8 @@ export class SimPort implements RedisPort {
   partitionedUntil = 0;
   /** Everything takes so much longer until then. */
   slowUntil = 0;
+  /** Faults are over: what nobody waits for any more, and is under way still, does not arrive. */
+  isHealed = false;
   /** What the next calls meet. */
   readonly fates: Fate[] = [];
   readonly blockings = new Set<SimBlocking>();
@@ -191,12 +193,12 @@ export class SimPort implements RedisPort {
 
   #arrive(call: Call): void {
     const { scheduler, server, process, rng } = this.context;
-    if (call.isLost) return;
+    if (call.isLost || (this.isHealed && (call.isOver || process.dead))) return;
     if (call.fate === "lateCopy" && !call.wasRun && call.isOver) {
       // It was on its way when its sender gave it up: it arrives after the repetition, or long after.
       call.wasRun = true;
       scheduler.at(scheduler.now + rng.between(0, rng.chance(0.5) ? 100 : 5_000), () => {
-        if (!server.isDown) server.exec(process, call.commands);
+        if (!server.isDown && !this.isHealed) server.exec(process, call.commands);
       });
       return;
     }

@@ -107,6 +107,7 @@ function copyNowAndThen(sim: Simulation, end: number): void {
 /** Nothing goes wrong any more, and somebody listens to every name. */
 function heal(sim: Simulation): void {
   for (const { port } of sim.nodes) {
+    port.isHealed = true;
     port.partitionedUntil = 0;
     port.slowUntil = 0;
     port.fates.length = 0;
