@@ -105,7 +105,7 @@ export class ClaimLoop {
     this.#log = safeLog(options.log);
     this.#bell = new SleepAtBell({ ...options, log: this.#log });
     this.#refusals = new Refusals(options);
-    this.#suspects = new Suspects(options.random);
+    this.#suspects = new Suspects(options);
     this.#giving = { store: options.store, listener: options.listener, log: this.#log };
   }
 
@@ -197,16 +197,26 @@ export class ClaimLoop {
     // A repeated claim may have been answered by its replay, which knows only what it gave us before.
     const hungry = isFull || wasAlone || more.length > 0 || claimed.from > claimed.claimedAt;
     const { tasks: mine, from } = await this.#confirmed(claimed);
-    const { now, later } = stop.aborted ? { now: mine, later: [] } : this.#suspects.split(mine);
-    if (later.length > 0) await giveBack(later, this.#giving, this.#suspects.delay);
+    const start = (record: TaskRecord) =>
+      this.#suspects.started(record, this.#options.start(record, from, claimed.claimedAt));
+    const now = stop.aborted ? mine : await this.#apart(mine, start);
     if (hungry && !stop.aborted) await this.#sendAhead(now.length);
     if (stop.aborted) {
       await giveBack(now, this.#giving);
       return false;
     }
     this.#claimsSoon = hungry && this.#flight === null;
-    for (const record of now) this.#suspects.started(record, this.#options.start(record, from, claimed.claimedAt));
+    now.forEach(start);
     return hungry;
+  }
+
+  /** Gives back the suspects that are to wait, and starts the others before Redis has answered; what is left to start. */
+  async #apart(tasks: readonly TaskRecord[], start: (record: TaskRecord) => void): Promise<readonly TaskRecord[]> {
+    const { now, suspect, later } = this.#suspects.split(tasks);
+    if (later.length === 0) return tasks;
+    now.forEach(start);
+    await giveBack(later, this.#giving, this.#suspects.delay);
+    return suspect;
   }
 
   /** Claims for the slots that are free still beside so many tasks; the write leaves before these tasks keep us busy. */
