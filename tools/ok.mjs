@@ -1,6 +1,7 @@
 /**
  * Everything that must hold beside the tests: `deno task ok`. Runs all checks, says which did not pass, exits with 1.
- * Needs no network. `--fix` formats, writes docs/lua and lists the mutants first.
+ * Needs no network. `--fix` formats, writes docs/lua and lists the mutants first. `--proofs` goes on to the searches
+ * that run once and not on each runtime, in their short forms and with fresh seeds, which they print: some minutes.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -23,17 +24,26 @@ const CHECKS = {
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
   "scripts": ["run", "-A", "tools/sync_lua.ts", "--check"],
-  "model": ["task", "model:bun", "--steps", "10000", "--seed", "5"],
-  "models": ["run", "-A", "tools/spin.ts"],
+};
+
+/** The long forms: `deno task model --steps 100000`, `deno task sim --seeds 1000000`, `deno task spin --large`, `deno task soak --minutes 10`. */
+const PROOFS = {
+  "model = Redis": ["task", "model:bun", "--steps", "10000"],
+  "simulation": ["task", "sim:bun", "--seeds", "2000"],
+  "model checker": ["run", "-A", "tools/spin.ts"],
+  "soak": ["run", "-A", "tools/soak.ts", "--minutes", "0.5"],
 };
 
 function passes([name, args]) {
+  const from = performance.now();
   const { status, stdout, stderr } = spawnSync("deno", args, {
     cwd: ROOT,
     encoding: "utf8",
     env: { ...process.env, PATH, NO_COLOR: "1" },
   });
-  console.log(`${status === 0 ? "ok    " : "FAILED"} ${name}`);
+  const seconds = ((performance.now() - from) / 1000).toFixed(1);
+  console.log(`${status === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+  if (status === 0 && name in PROOFS) console.log(stdout.trimEnd().split("\n").slice(-1)[0].replace(/^/, "       "));
   if (status !== 0) {
     console.log(`${stdout}${stderr}`.trimEnd().replaceAll(/^/gm, "       "));
   }
@@ -45,5 +55,6 @@ if (process.argv.includes("--fix")) {
   passes(["scripts written", ["run", "-A", "tools/sync_lua.ts"]]);
   passes(["mutants listed", ["run", "-A", "tools/mutants.ts", "--write"]]);
 }
-const results = Object.entries(CHECKS).map(passes);
+const proofs = process.argv.includes("--proofs") ? PROOFS : {};
+const results = Object.entries({ ...CHECKS, ...proofs }).map(passes);
 process.exitCode = results.every(Boolean) ? 0 : 1;
