@@ -361,8 +361,10 @@ if not last or sub(last, 1, 10) < sequence then
   local seen, adopted, trims, moved = {}, {}, {}, {}
   local soonest, left = math.huge, {}
   for i = firstName, #ARGV do
+    soonest = math.min(soonest, tend("lease", ARGV[i]) or soonest, tend("scheduled", ARGV[i]) or soonest)
+  end
+  for i = firstName, #ARGV do
     local name = ARGV[i]
-    soonest = math.min(soonest, tend("lease", name) or soonest, tend("scheduled", name) or soonest)
 
     local list, at, step, steps, isLeft = place("queue", name), 0, 8, 0, true
     local width, nameEnd = format("%03d", #name), 114 + #name

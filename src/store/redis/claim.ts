@@ -142,8 +142,10 @@ const CLAIM = String.raw`
   local seen, adopted, trims, moved = {}, {}, {}, {}
   local soonest, left = math.huge, {}
   for i = firstName, #ARGV do
+    soonest = math.min(soonest, tend("lease", ARGV[i]) or soonest, tend("scheduled", ARGV[i]) or soonest)
+  end
+  for i = firstName, #ARGV do
     local name = ARGV[i]
-    soonest = math.min(soonest, tend("lease", name) or soonest, tend("scheduled", name) or soonest)
 ${GATHER}
     if isLeft then left[#left + 1] = name end
   end
