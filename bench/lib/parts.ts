@@ -172,12 +172,12 @@ async function idleClient(driver: Driver, { count }: PartOptions): Promise<() =>
   };
 }
 
-/** The heap after collections of garbage, in bytes: the least of three, as collectors are lazy. */
+/** The heap after collections of garbage, in bytes: the least of several, as collectors are lazy and calls may still end. */
 async function heap(): Promise<number> {
   const { Bun, gc } = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
   let least = Infinity;
-  for (let round = 0; round < 3; round++) {
-    await pause(50);
+  for (let round = 0; round < 8; round++) {
+    await pause(300);
     if (Bun) Bun.gc(true);
     else if (gc) gc();
     else throw new Error("The runtime was started without --expose-gc");
