@@ -60,7 +60,7 @@ const STRANGE = String.raw`
  * left that are worth another look at once.
  */
 const GATHER = String.raw`
-    local list, at, step, steps, isLeft = place("queue", name), 0, 8, 0, true
+    local list, at, step, isLeft = place("queue", name), 0, 8, true
     local width, nameEnd = format("%03d", #name), 114 + #name
     if most - #ids > 8 and bytes == 0 then step = 16 end
     while #ids < most and bytes < BYTES_MAX and steps < STEPS_MAX do
@@ -140,7 +140,7 @@ const CLAIM = String.raw`
   local replayLife = lease > 30000 and int(2 * lease) or "60000"
   local ids, names, keys, taken, bytes, lastFence = {}, {}, {}, {}, 0, "0000000000000000"
   local seen, adopted, trims, moved = {}, {}, {}, {}
-  local soonest, left = math.huge, {}
+  local soonest, left, steps = math.huge, {}, 0
   for i = firstName, #ARGV do
     soonest = math.min(soonest, tend("lease", ARGV[i]) or soonest, tend("scheduled", ARGV[i]) or soonest)
   end
