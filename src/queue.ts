@@ -34,6 +34,7 @@ import type { QueueCounts } from "./store/ended.ts";
 import { openStore, type RedisConnection } from "./store/open.ts";
 import type { Store } from "./store/store.ts";
 import { encodeParams, requestOf } from "./submission.ts";
+import { Scope } from "./scope.ts";
 import { handlerFor, type RedisTask, type TaskFns } from "./task.ts";
 import { TaskDesk } from "./task_desk.ts";
 
@@ -75,6 +76,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   readonly #listeners = new Set<Promise<void>>();
   readonly #closing = new AbortController();
   readonly #hurry = new AbortController();
+  #hasDrained = false;
 
   /** Makes a queue; nothing is sent. Throws `TypeError` or `RangeError` for a wrong prefix or option. */
   constructor(redis: RedisConnection, prefix: string, options: QueueOptions<Fns> = {}) {
@@ -253,7 +255,8 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
 
   /**
    * Stops the listeners of this queue, ends its waits (`ConnectionLostError`), gives back what it runs for the queue,
-   * and resolves when that is done. The connection stays open.
+   * and resolves when that is done. The connection stays open. Until the listeners have stopped, the tasks that still
+   * run in them may ask this queue; nobody else may.
    * `atOnce`: running tasks have no grace, they are given back now. @default false
    */
   async close(options: { readonly atOnce?: boolean } = {}): Promise<void> {
@@ -261,6 +264,7 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
     this.#closing.abort();
     if (options.atOnce) this.#hurry.abort();
     await Promise.allSettled([...this.#listeners]);
+    this.#hasDrained = true;
     await this.#calls.close();
   }
 
@@ -276,7 +280,10 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
   }
 
   #refuseClosed(): void {
-    if (this.#closing.signal.aborted) throw new TypeError("Cannot use a queue that was closed: make another one");
+    if (!this.#closing.signal.aborted) return;
+    // A handler that was refused here would fail its task, for nothing that either did.
+    if (!this.#hasDrained && Scope.current() !== undefined) return;
+    throw new TypeError("Cannot use a queue that was closed: make another one");
   }
 
   #checkHandler(name: string): void {

@@ -111,6 +111,31 @@ for (const kind of ["memory", "redis"] as const) {
       });
     }
 
+    it("may be made while its queue drains, and not from outside or later", async () => {
+      const drained = open();
+      let go = () => {};
+      const going = new Promise<void>((resolve) => go = resolve);
+      let late: Promise<unknown> = Promise.resolve();
+      const queue = open({
+        outer: async () => {
+          await going;
+          late = new Promise((resolve) => setTimeout(resolve, 200)).then(() => queue.query("late", "inner", 1));
+          late.catch(() => {});
+          return queue.query("inner", "inner", 1);
+        },
+      });
+      await serve({ inner: () => "answer" });
+      void queue.listen("outer", { grace: 5_000 });
+      const answer = drained.query("outer", "outer", 1, { policy: Remote, timeout: TIMEOUT });
+      await until(async () => await stateOf("outer") === "running", "it runs");
+      const closed = queue.close();
+      await assert.rejects(queue.query("outside", "inner", 1), /a queue that was closed/);
+      go();
+      assert.equal(await answer, "answer");
+      await closed;
+      await assert.rejects(late, /a queue that was closed/);
+    });
+
     it("inside another has what is left of the outermost", async () => {
       const queue = await serve({
         outer: () => queue.query("middle", "middle", 1),
@@ -171,6 +196,8 @@ for (const kind of ["memory", "redis"] as const) {
       await until(() => stateOf("inner"), "it has asked");
       assert.ok(await deadlineOf("inner") <= Date.now() + 320, "it has what is left of the attempt");
       await within(Promise.all(inner), "its end");
+      // Redis counts from when the task reached it.
+      await until(async () => Date.now() > await deadlineOf("inner"), "its deadline has passed in Redis too");
       const started: string[] = [];
       await serve({ inner: (task) => started.push(task.id) });
       await open().query("after", "inner", 1);

@@ -54,8 +54,8 @@ export async function runSeed(seed: number, options: RunOptions = {}): Promise<S
   await turnsUntil(sim, () => allEnded(sim), SETTLE);
   checkAllEnded(sim);
   if (sim.journal.violations.length === 0) {
-    // Each name is looked at once an interval: what is left of dead hints goes.
-    await turnsUntil(sim, () => false, 2 * sim.settings.interval + 1_000);
+    // Each name is looked at once an interval: what is left of dead hints goes, of leases when they are over.
+    await turnsUntil(sim, () => false, sim.settings.lease + 2 * sim.settings.interval + 1_000);
     for (const node of sim.live) sim.close(node);
     await turnsUntil(sim, () => allEnded(sim), 60_000);
     checkAllEnded(sim);
