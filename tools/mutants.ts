@@ -4,7 +4,7 @@
  *
  *     deno task mutants            is the list up to date with the sources? (what CI asks)
  *     deno task mutants --write    writes the list anew; verdicts of mutants that are the same stay
- *     bun tools/mutants.ts --run [--only <part of an id>] [--part 1/2] [--tests]
+ *     bun tools/mutants.ts --run [--only <part of an id>] [--kind scripts|guards] [--part 1/2] [--tests]
  *                                  tries to catch those that have no verdict yet; with `--again` all of them
  *
  * The list is `tests/mutants/list.jsonl`: what each mutant is, and what catches it. `--tests`: also with the tests, where
@@ -17,7 +17,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { killGuard } from "../tests/mutants/kill_guard.ts";
+import { GuardKiller } from "../tests/mutants/kill_guard.ts";
 import { LuaKiller } from "../tests/mutants/kill_lua.ts";
 import { type LuaMutant, luaMutants, type Mutant } from "../tests/mutants/lua.ts";
 import { SCRIPTS } from "../tests/mutants/scripts.ts";
@@ -40,6 +40,7 @@ const { values } = parseArgs({
     again: { type: "boolean", default: false },
     tests: { type: "boolean", default: false },
     only: { type: "string", default: "" },
+    kind: { type: "string", default: "" },
     part: { type: "string", default: "1/1" },
     verdicts: { type: "string" },
   },
@@ -78,15 +79,19 @@ function tell(entries: readonly Entry[]): void {
 
 async function run(mutants: readonly (LuaMutant | SourceMutant)[], verdicts: Map<string, string>): Promise<void> {
   const [part = 1, parts = 1] = values.part.split("/").map(Number);
-  const killer = new LuaKiller();
-  for (const [index, mutant] of mutants.entries()) {
-    const isTried = !values.again && verdicts.has(mutant.id) && !(values.tests && verdicts.get(mutant.id) === "no");
-    if (index % parts !== part - 1 || isTried || !mutant.id.includes(values.only)) continue;
-    const caught = "sources" in mutant ? await killer.kill(mutant, values.tests) : killGuard(mutant, values.tests);
-    verdicts.set(mutant.id, caught ?? "no");
-    console.log(JSON.stringify({ id: mutant.id, caught: caught ?? "no" }));
+  const [lua, guards] = [new LuaKiller(), new GuardKiller()];
+  const isTried = (verdict?: string) => !values.again && verdict !== undefined && !(values.tests && verdict === "no");
+  const isMeant = (mutant: Mutant) => !values.kind || values.kind === ("sources" in mutant ? "scripts" : "guards");
+  const isLeft = ({ id }: Mutant) => id.includes(values.only) && !isTried(verdicts.get(id));
+  const left = mutants.filter((mutant) => isMeant(mutant) && isLeft(mutant));
+  for (const mutant of left.filter((_, index) => index % parts === part - 1)) {
+    const killing = "sources" in mutant ? lua.kill(mutant, values.tests) : guards.kill(mutant, values.tests);
+    const caught = await killing ?? "no";
+    verdicts.set(mutant.id, caught);
+    console.log(JSON.stringify({ id: mutant.id, caught }));
   }
-  await killer.close();
+  await lua.close();
+  guards.close();
 }
 
 const list = readList();

@@ -4,56 +4,85 @@
  *
  * @module
  */
-import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { isCaught } from "./trial.ts";
 import type { SourceMutant } from "./typescript.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Of the simulation: a fault in a guard that matters is seen soon. */
 const SEEDS = ["--seeds", "24", "--from", "1"];
-const LIMIT = 180_000;
 /** By file, the tests that are nearest to it: they come first, as they are quick. */
 const NEAR: Readonly<Record<string, readonly string[]>> = {
-  "src/listener.ts": ["listener_test"],
-  "src/claim_loop.ts": ["listener_test", "suspects_test"],
-  "src/attempt.ts": ["attempt_test", "retries_test"],
-  "src/attempt_ending.ts": ["attempt_test", "retries_test"],
-  "src/runner.ts": ["runner_test", "cancel_test"],
+  "src/listener.ts": ["listener_test", "health_test", "lifecycle_test"],
+  "src/claim_loop.ts": ["listener_test", "suspects_test", "lifecycle_test", "name_rota_test"],
+  "src/attempt.ts": ["attempt_test", "retries_test", "runner_test"],
+  "src/attempt_ending.ts": ["attempt_test", "retries_test", "events_test"],
+  "src/runner.ts": ["runner_test", "cancel_test", "events_test", "policy_test"],
   "src/leases.ts": ["leases_test"],
-  "src/inbox.ts": ["inbox_test", "calls_test"],
-  "src/waiter.ts": ["calls_test", "inbox_test", "cancel_test"],
+  "src/inbox.ts": ["inbox_test", "calls_test", "queue_test"],
+  "src/waiter.ts": ["calls_test", "inbox_test", "cancel_test", "queue_test"],
 };
-const ALL = ["listener_test", "lifecycle_test", "listener_redis_test", "queue_test", "health_test"];
+const ALL: readonly string[] = [
+  ...[
+    "listener_test",
+    "lifecycle_test",
+    "listener_redis_test",
+    "queue_test",
+    "health_test",
+    "events_test",
+    "scope_test",
+  ],
+  ...["cancel_race_test", "cancel_redis_test", "limits_test", "faults_test", "client_faults_test", "hot_path_test"],
+];
 
-/** What catches the mutant; null = it survives. */
-export function killGuard(mutant: SourceMutant, withTests: boolean): string | null {
-  const folder = mkdtempSync(join(tmpdir(), "errand-mutant-"));
-  try {
-    for (const name of readdirSync(ROOT)) {
-      if (name === "src") cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-      else if (!["node_modules", "tests", "tools", "mod.ts"].includes(name)) continue;
-      else if (name === "node_modules") symlinkSync(join(ROOT, name), join(folder, name));
-      else cpSync(join(ROOT, name), join(folder, name), { recursive: true, filter: isNeeded });
+/** Tries mutants one after another, in one copy of the tree. */
+export class GuardKiller {
+  #folder: string | null = null;
+
+  /** What catches the mutant; null = it survives. */
+  async kill(mutant: SourceMutant, withTests: boolean): Promise<string | null> {
+    const cwd = this.#folder ??= copyTree();
+    const file = join(cwd, mutant.file);
+    const original = readFileSync(file, "utf8");
+    const put = (isMutated: boolean) => {
+      writeFileSync(file, isMutated ? mutant.source : original);
+      return {};
+    };
+    try {
+      const near = NEAR[mutant.file] ?? [];
+      for (const test of near) if (await isCaught(testOf(test, cwd), put)) return test;
+      if (await isCaught({ args: ["tools/sim.ts", ...SEEDS], cwd }, put)) return `simulation: ${SEEDS.join(" ")}`;
+      const more = withTests ? ALL.filter((test) => !near.includes(test)) : [];
+      for (const test of more) if (await isCaught(testOf(test, cwd), put)) return test;
+      return null;
+    } finally {
+      writeFileSync(file, original);
     }
-    writeFileSync(join(folder, mutant.file), mutant.source);
-    const fails = (args: readonly string[]) =>
-      spawnSync("bun", args, { cwd: folder, env: process.env, timeout: LIMIT, killSignal: "SIGKILL", stdio: "ignore" })
-        .status !== 0;
-    const caughtBy = (tests: readonly string[]) =>
-      tests.find((name) => fails(["test", "--bail", "--timeout", "20000", `./tests/${name}.ts`]));
-    const near = caughtBy(NEAR[mutant.file] ?? []);
-    if (near) return near;
-    if (fails(["tools/sim.ts", ...SEEDS])) return `simulation: ${SEEDS.join(" ")}`;
-    return withTests ? caughtBy(ALL) ?? null : null;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
+  }
+
+  /** Removes the copy. */
+  close(): void {
+    if (this.#folder) rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
+function testOf(test: string, cwd: string) {
+  return { args: ["test", "--bail", "--timeout", "20000", `./tests/${test}.ts`], cwd };
+}
+
+function copyTree(): string {
+  const folder = mkdtempSync(join(tmpdir(), "errand-mutant-"));
+  for (const name of readdirSync(ROOT)) {
+    const [from, to] = [join(ROOT, name), join(folder, name)];
+    if (name === "node_modules") symlinkSync(from, to);
+    else if (name !== ".git") cpSync(from, to, { recursive: true, filter: isNeeded });
+  }
+  return folder;
+}
+
 function isNeeded(path: string): boolean {
-  return !path.includes("node_modules") && !path.includes("node22");
+  return !path.slice(ROOT.length).includes("node_modules");
 }

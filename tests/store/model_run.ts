@@ -8,9 +8,10 @@
 import fc from "fast-check";
 import { testConnect } from "../support/test_client.ts";
 import type { Command } from "./model_commands.ts";
+import { KEYS } from "./model_context.ts";
 import { RedisMessages } from "./model_messages.ts";
 import { steps } from "./model_scenes.ts";
-import { KEYS, walk } from "./model_walk.ts";
+import { walk } from "./model_walk.ts";
 
 /** The longest walk, in commands and scenes; the lengths are spread evenly below it. */
 const LONGEST = 120;
