@@ -2,13 +2,14 @@
  * The inbox: where the answers of one client arrive. One per queue object, shared by all its waiters.
  *
  * Its life: 1. the first `expect` opens the subscription (`ready`), *before* the task is sent, so that no answer can
- * be missed. 2. A message names ids that ended; the record of each is read and its waiters settle. 3. Messages are
+ * be missed. 2. A message names ids that ended, and brings the record of a small lone one; the others
+ * are read, and their waiters settle. 3. Messages are
  * hints, so a poll of the waiters' headers is the safety net: every `interval`, and from 50 ms growing while the inbox
  * is unproven: after opening, after a gap, and once per interval the client sends itself a message, and only its echo
  * proves that the inbox hears. Without an echo for two intervals it dials anew. 4. A second after the last waiter left
  * the subscription is dropped, so that a script which has its answers ends by itself.
  *
- * Rejected: results inside the messages (no throughput gained, `protocol.md`); a subscription per task (one round trip
+ * Rejected: results inside all messages (no throughput gained); a subscription per task (one round trip
  * each); polling alone (every answer late by half the interval).
  *
  * Previous: `remote.ts`. Next: `waiter.ts`.
@@ -18,6 +19,7 @@
 import type { Clock } from "./clock.ts";
 import type { Log } from "./log.ts";
 import type { Subscription } from "./port/redis.ts";
+import type { TaskRecord } from "./record.ts";
 import type { Store } from "./store/store.ts";
 import { closedError, Waiter, type WaiterContext } from "./waiter.ts";
 
@@ -122,7 +124,7 @@ export class Inbox {
     const mine = () => epoch === this.#epoch;
     const subscription = await store.openInbox(
       client,
-      (ids) => mine() && this.#hear(ids),
+      (ids, record) => mine() && this.#hear(ids, record),
       () => mine() && this.#doubt(),
     );
     if (!mine()) return subscription.close();
@@ -131,10 +133,10 @@ export class Inbox {
     this.#doubt();
   }
 
-  #hear(ids: readonly string[]): void {
+  #hear(ids: readonly string[], record: TaskRecord | null): void {
     if (ids.length === 0) return this.#trust();
     for (const id of ids) {
-      for (const waiter of this.#waiting.get(id) ?? []) waiter.ring();
+      for (const waiter of this.#waiting.get(id) ?? []) waiter.ring(record);
     }
   }
 

@@ -1,8 +1,8 @@
 /**
  * One caller's wait for one task, inside the inbox.
  *
- * Registered before the task is sent, it remembers a message that comes before it waits. A message makes it read the
- * record; the safety net makes it read the header first. It knows no timer and no signal: whoever waits closes it.
+ * Registered before the task is sent, it remembers a message that comes before it waits. A message brings the
+ * record or makes it read that; the safety net makes it read the header first. It knows no timer and no signal: whoever waits closes it.
  *
  * Previous: `inbox.ts`. Next: `store/store.ts`.
  *
@@ -57,6 +57,8 @@ export class Waiter {
   /** The ownership, or its absence, that was seen last, and since when, on our own clock: Redis' may be another. */
   #run: { readonly of: string; readonly from: number } | null = null;
   #rang = false;
+  /** What came along with what was heard last. */
+  #brought: TaskRecord | null = null;
   #reading = false;
   #dismissed: ConnectionLostError | null = null;
   #current: Pending | null = null;
@@ -106,10 +108,15 @@ export class Waiter {
     if (this.#dismissed !== null) throw this.#dismissed;
   }
 
-  /** Something was heard of the id. */
-  ring(): void {
+  /** Something was heard of the id; with the record, when that came along. */
+  ring(record: TaskRecord | null = this.#brought): void {
     this.#rang = true;
-    if (this.#current !== null && !this.#reading) void this.#read();
+    this.#brought = record;
+    const current = this.#current;
+    if (current === null) return;
+    // The end of a run is final. Whatever else came may be older than what stands there now: only reading tells.
+    if (record?.nonce === current.nonce && hasEnded(record)) return current.ended(record);
+    if (!this.#reading) void this.#read();
   }
 
   /** The safety net's look: the header alone says whether there is more to read. */

@@ -6,9 +6,9 @@ import { keysOf } from "../src/keys.ts";
 import { encodeOutcome } from "../src/outcome.ts";
 import { MemoryRedis } from "../src/store/memory/memory_redis.ts";
 import { MemoryStore } from "../src/store/memory/memory_store.ts";
-import type { EnqueueRequest, Store } from "../src/store/store.ts";
+import type { EnqueueRequest, OnTold, Store } from "../src/store/store.ts";
 import { FakeClock } from "./support/fake_clock.ts";
-import { within } from "./support/wait.ts";
+import { until, within } from "./support/wait.ts";
 
 const CLIENT = "client000001";
 const NONCE = `${CLIENT}00000001`;
@@ -22,16 +22,20 @@ class Postbox extends MemoryStore {
   opened = 0;
   closed = 0;
   headers = 0;
+  reads = 0;
+  /** Tells the inbox. */
+  tell: OnTold = () => {};
   #gap: () => void = () => {};
 
   override async openInbox(
     client: string,
-    onIds: (ids: readonly string[]) => void,
+    onTold: OnTold,
     onGap: () => void,
   ): ReturnType<Store["openInbox"]> {
     this.opened += 1;
     this.#gap = onGap;
-    const inner = await super.openInbox(client, (ids) => this.deaf || onIds(ids), onGap);
+    this.tell = (ids, record) => void (this.deaf || onTold(ids, record));
+    const inner = await super.openInbox(client, this.tell, onGap);
     return {
       close: () => {
         this.closed += 1;
@@ -43,6 +47,11 @@ class Postbox extends MemoryStore {
   override readHeader(id: string): ReturnType<Store["readHeader"]> {
     this.headers += 1;
     return super.readHeader(id);
+  }
+
+  override read(id: string): ReturnType<Store["read"]> {
+    this.reads += 1;
+    return super.read(id);
   }
 
   gap(): void {
@@ -86,6 +95,40 @@ describe("Inbox", () => {
     await work(store);
     assert.equal((await within(ended, "the answer")).outcome, done);
     assert.equal(store.headers, 0);
+    inbox.close();
+  });
+
+  it("reads nothing when the message brings the end", async () => {
+    const { store, inbox } = make();
+    const [first, second, late] = [inbox.expect("a"), inbox.expect("a"), inbox.expect("a")];
+    await first.ready;
+    await store.enqueue(request("a"));
+    const both = [first, second].map((waiter) => waiter.ended({ nonce: NONCE, resubmit: never }));
+    await work(store);
+    const [one, other] = await within(Promise.all(both), "the answers");
+    assert.equal(one!.outcome, done);
+    assert.equal(other!.outcome, done);
+    assert.equal((await within(late.ended({ nonce: NONCE, resubmit: never }), "the late one's")).outcome, done);
+    assert.deepEqual([store.reads, store.headers], [0, 0]);
+    inbox.close();
+  });
+
+  it("reads when a message brings the end of another run, or what is no end", async () => {
+    const { store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await store.enqueue(request("a"));
+    let isOver = false;
+    const ended = waiter.ended({ nonce: NONCE, resubmit: never }).finally(() => isOver = true);
+    const waiting = (await store.read("a"))!;
+    for (const record of [{ ...waiting, state: "succeeded", nonce: `${CLIENT}00000000` } as const, waiting]) {
+      const { reads } = store;
+      store.tell(["a"], record);
+      await until(() => store.reads === reads + 1, "it is read");
+    }
+    assert.equal(isOver, false);
+    await work(store);
+    assert.equal((await within(ended, "the answer")).outcome, done);
     inbox.close();
   });
 

@@ -97,7 +97,7 @@ local ending
 -- Made when the first task ends.
 local function endings()
   if ending then return ending end
-  local LIFE_MIN, DEAD_MAX, DEAD_TTL, DONE_BYTES = 30000, 10000, 2592000000, 67108864
+  local LIFE_MIN, TOLD_MAX, DEAD_MAX, DEAD_TTL, DONE_BYTES = 30000, 1023, 10000, 2592000000, 67108864
   if ARGV[2] ~= "" then
     local max, ttl, bytes = string.match(ARGV[2], "^%d*,?(%d*),?(%d*),?(%d*)$")
     DEAD_MAX, DEAD_TTL, DONE_BYTES = tonumber(max) or DEAD_MAX, tonumber(ttl) or DEAD_TTL, tonumber(bytes) or DONE_BYTES
@@ -131,16 +131,23 @@ local function endings()
     if life ~= list.life and life > list.life then list.life = life end
   end
 
-  local function tellClient(client, id)
+  local function tellClient(client, id, r)
     local ids = told[client]
-    if ids then ids[#ids + 1] = sized(id) else told[client] = { sized(id) } end
+    if ids then ids[#ids + 1] = sized(id) else told[client] = { sized(id), record = r } end
   end
+  -- The record as it ended, or as it was when another run took its place.
   local function tell(id, r)
-    if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id) end
+    if sub(r, 53, 53) == "a" then tellClient(sub(r, 80, 91), id, r) end
     if sub(r, 4, 4) ~= "1" then return end
     local joined = base .. "|task-joined:" .. id
-    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id) end
+    for _, client in ipairs(call("SMEMBERS", joined)) do tellClient(client, id, r) end
     call("DEL", joined)
+  end
+  -- A lone answer brings its record along, if that is small and the end of its run: it need not be read.
+  local function message(ids)
+    local text, r = table.concat(ids), ids.record
+    if #ids > 1 or #r > TOLD_MAX or sub(r, 2, 2) < "4" then return text end
+    return text .. "=" .. r
   end
 
   -- The record as it ends: state, time and owner are new (nil: its owner stays); outcome is nil to keep what there is.
@@ -165,7 +172,7 @@ local function endings()
     end
     call("SET", RECORD .. id, new, "PX", life)
     if not isDead then note(id, new, name) end
-    tell(id, r)
+    tell(id, new)
     return name
   end
 
@@ -238,7 +245,7 @@ local function endings()
       for name, added in pairs(died) do guarded(trimDead, name, added) end
     end
     for name, list in pairs(lists) do guarded(pushEnded, name, list) end
-    for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, table.concat(ids)) end
+    for client, ids in pairs(told) do call("PUBLISH", base .. "|inbox|" .. client, message(ids)) end
   end
 
   ending = { isLetter = isLetter, enterDead = enterDead, note = note, tell = tell, finish = finish, conclude = conclude }

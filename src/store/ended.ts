@@ -37,6 +37,9 @@ export function boundsOf({ deadMax, deadTtl, doneBytes }: Bounds): Readonly<Reco
 /** No end is forgotten sooner than so many milliseconds: so long a caller in doubt may repeat its call. */
 export const ENDED_LIFE_MIN = 30_000;
 
+/** A message brings a record of at most so many bytes along. */
+export const TOLD_MAX = 1_023;
+
 /** Which dead letters to show. */
 export interface DeadPage {
   /** How many to leave out; 0 by default. */

@@ -191,6 +191,12 @@ export interface TakeRequest {
   readonly nonce?: string;
 }
 
+/**
+ * Hears the ids of tasks that ended or were replaced; none when it is the client's own ping. `record`: a lone one's as it
+ * ended, when it was small; null says that it is to be read.
+ */
+export type OnTold = (ids: readonly string[], record: TaskRecord | null) => void;
+
 /** The bell of a listener: wakes it when one of its names got work. */
 export interface Bell {
   /** Waits for a token on one of the names: the name, or null after `timeout` milliseconds or a {@linkcode cancel}. */
@@ -234,8 +240,8 @@ export interface Store {
   markListened(names: readonly string[], listener: string, duration: number): Promise<void>;
   /** Removes the presence and the replay record of a listener. */
   leave(listener: string, names: readonly string[]): Promise<void>;
-  /** Messages to a client's inbox: the ids of tasks that ended. `onGap`: some may have been missed. */
-  openInbox(client: string, onIds: (ids: readonly string[]) => void, onGap: () => void): Promise<Subscription>;
+  /** Messages to a client's inbox. `onGap`: some may have been missed. */
+  openInbox(client: string, onTold: OnTold, onGap: () => void): Promise<Subscription>;
   /** Sends a client's own inbox a message with no ids; it proves that the inbox hears. */
   pingInbox(client: string): Promise<void>;
   /** Messages to a listener or a caller that runs a task itself: ids whose cancel was asked for. */

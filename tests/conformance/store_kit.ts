@@ -140,10 +140,13 @@ export async function tokenOf(world: StoreWorld, bell: Bell, name: string): Prom
 /** Messages as they come. */
 export class Mailbox {
   readonly received: string[] = [];
+  /** The records that came along. */
+  readonly records: TaskRecord[] = [];
   #wake: (() => void) | null = null;
 
-  readonly receive = (ids: readonly string[]): void => {
+  readonly receive = (ids: readonly string[], record: TaskRecord | null = null): void => {
     this.received.push(...ids);
+    if (record !== null) this.records.push(record);
     if (ids.length === 0) this.received.push("(ping)");
     this.#wake?.();
   };

@@ -19,6 +19,7 @@ import {
   own,
   type StoreWorld,
 } from "./store_kit.ts";
+import { byteLength, encodeRecord } from "../../src/record.ts";
 
 const ignore = () => {};
 
@@ -42,6 +43,52 @@ function testInbox(open: OpenWorld): void {
     await Promise.all([ada.until(1), bob.until(1)]);
     assert.deepEqual([ada.received, bob.received], [["a:😀"], ["a:😀"]]);
     for (const inbox of inboxes) inbox.close();
+  });
+
+  inWorld(open, "a lone end that is small brings its record along, to all who wait for it", async (world) => {
+    const { store } = world;
+    const [ada, bob] = [new Mailbox(), new Mailbox()];
+    const inboxes = [
+      await store.openInbox(ADA, ada.receive, ignore),
+      await store.openInbox(BOB, bob.receive, ignore),
+    ];
+    const task = own(await claimed(world, "a:=😀"));
+    await store.enqueue(ask("a:=😀", { nonce: nonce(BOB) }));
+    await store.complete(task, '\njson="3:d=ü"');
+    await Promise.all([ada.until(1), bob.until(1)]);
+    const record = await store.read("a:=😀");
+    assert.deepEqual([ada.records, bob.records], [[record], [record]]);
+    assert.equal(record?.outcome, '\njson="3:d=ü"');
+    for (const inbox of inboxes) inbox.close();
+  });
+
+  inWorld(open, "a record of 1,024 bytes is to be read, one byte less is not", async (world) => {
+    const { store } = world;
+    const mailbox = new Mailbox();
+    const inbox = await store.openInbox(ADA, mailbox.receive, ignore);
+    const small = await claimed(world, "small");
+    const rest = 1_023 - byteLength(encodeRecord({ ...small, outcome: "" }));
+    await store.complete(own(small), "ü" + "x".repeat(rest - 2));
+    await store.complete(own(await claimed(world, "large", 2)), "ü" + "x".repeat(rest - 1));
+    await mailbox.until(2);
+    assert.deepEqual(mailbox.received, ["small", "large"]);
+    assert.deepEqual(mailbox.records, [await store.read("small")]);
+    inbox.close();
+  });
+
+  inWorld(open, "a message of several ends brings no record, nor does one of a replaced run", async (world) => {
+    const { store } = world;
+    const mailbox = new Mailbox();
+    const inbox = await store.openInbox(ADA, mailbox.receive, ignore);
+    await store.enqueue(ask("a", { timeout: 1_000 }));
+    await store.enqueue(ask("b", { timeout: 1_000 }));
+    await world.advance(1_000);
+    await store.claim(claimOf(1));
+    await store.enqueue(ask("c"));
+    await store.enqueue(ask("c", { nonce: nonce(BOB), ifExists: "replace" }));
+    await mailbox.until(3);
+    assert.deepEqual([mailbox.received, mailbox.records], [["a", "b", "c"], []]);
+    inbox.close();
   });
 
   inWorld(open, "cancelled, expired, failed and replaced tasks are told too", async (world) => {

@@ -86,7 +86,10 @@ export class SimServer {
     const { journal } = context;
     this.world = new SimWorld({
       onChange: (id, before, after) => this.#isStopping || journal.changed(id, before, after),
-      onMessage: (channel, ids) => this.#publish(channel, ids.map((id) => `${byteLength(id)}:${id}`).join("")),
+      onMessage: (channel, ids, record) => {
+        const told = ids.map((id) => `${byteLength(id)}:${id}`).join("");
+        this.#publish(channel, record === null ? told : `${told}=${record}`);
+      },
     });
   }
 
@@ -204,7 +207,7 @@ export class SimServer {
       this.world.scriptTime = this.time;
       const script = new Script(this.world, keys, this.time, this.#bounds);
       const reply = plant?.answers?.(name, words, script) ?? HANDLERS[name]!(script, words, plant);
-      script.ended.keepBounds();
+      script.conclude();
       if (!this.#isStopping) this.world.commit();
       return reply;
     };

@@ -13,7 +13,7 @@ export type Snapshot = readonly { readonly key: string; readonly value: unknown;
 export interface WorldHooks {
   /** What became of a record in one item of a call: its texts before and after. */
   onChange(id: string, before: string | null, after: string | null): void;
-  onMessage(channel: string, ids: readonly string[]): void;
+  onMessage(channel: string, ids: readonly string[], record: string | null): void;
 }
 
 const RECORD = "|task-result:";
@@ -52,8 +52,8 @@ export class SimWorld extends MemoryRedis {
     this.#touched.clear();
   }
 
-  override publish(channel: string, ids: readonly string[]): void {
-    this.#hooks.onMessage(channel, ids);
+  override publish(channel: string, ids: readonly string[], record: string | null = null): void {
+    this.#hooks.onMessage(channel, ids, record);
   }
 
   /** All that stands here now. */

@@ -21,8 +21,8 @@ interface Entry {
   expiresAt?: number | undefined;
 }
 
-/** Hears the messages of one channel. */
-type Hearer = (ids: readonly string[]) => void;
+/** Hears the messages of one channel; `record`: the text that came with a lone id, or null. */
+type Hearer = (ids: readonly string[], record: string | null) => void;
 
 /**
  * Waits for a token on one of its bells.
@@ -162,20 +162,20 @@ export class MemoryRedis {
    * Sends ids to everybody who hears the channel; they come after the present call, as from a server.
    * @internal
    */
-  publish(channel: string, ids: readonly string[]): void {
+  publish(channel: string, ids: readonly string[], record: string | null = null): void {
     const hearers = this.#hearers.get(channel);
     if (!hearers) return;
-    for (const hear of hearers) queueMicrotask(() => hearers.has(hear) && hear(ids));
+    for (const hear of hearers) queueMicrotask(() => hearers.has(hear) && hear(ids, record));
   }
 
   /**
    * Hears a channel until closed.
    * @internal
    */
-  subscribe(channel: string, onIds: Hearer): Subscription {
+  subscribe(channel: string, onTold: Hearer): Subscription {
     const hearers = this.#hearers.get(channel) ?? new Set<Hearer>();
     this.#hearers.set(channel, hearers);
-    const hear: Hearer = (ids) => onIds(ids);
+    const hear: Hearer = (ids, record) => onTold(ids, record);
     hearers.add(hear);
     return {
       close: () => {

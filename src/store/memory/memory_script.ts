@@ -10,8 +10,16 @@
  */
 import type { TaskState } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
-import { digits, encodeRecord, NO_FENCE, NO_OWNER, type TaskHeader, type TaskRecord } from "../../record.ts";
-import { type boundsOf, ENDED_LIFE_MIN } from "../ended.ts";
+import {
+  byteLength,
+  digits,
+  encodeRecord,
+  NO_FENCE,
+  NO_OWNER,
+  type TaskHeader,
+  type TaskRecord,
+} from "../../record.ts";
+import { type boundsOf, ENDED_LIFE_MIN, TOLD_MAX } from "../ended.ts";
 import { EndedTasks, isLetter } from "./memory_ended.ts";
 import { findRecord, isEnded, unreadable } from "./memory_record.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
@@ -47,6 +55,8 @@ export class Script {
   readonly ended: EndedTasks;
   /** Ids whose records cannot be read, and were set aside in this run. */
   readonly aside: string[] = [];
+  /** By client what it is told of. */
+  readonly #told = new Map<string, TaskRecord[]>();
 
   /** Begins a run. */
   constructor(world: MemoryRedis, keys: Keys, now: number, bounds: ReturnType<typeof boundsOf>) {
@@ -185,13 +195,30 @@ export class Script {
     this.aside.push(id);
   }
 
-  /** Tells the submitter and those who joined that there is something to read. */
+  /** Tells the submitter and those who joined, when the script has run, that there is something to read. */
   tell(record: TaskRecord): void {
     const joined = record.joined ? this.world.members(this.keys.joined(record.id), this.now) : [];
-    const clients = new Set(joined);
-    if (record.kind === "asked") clients.add(clientOf(record.nonce));
-    for (const client of clients) this.world.publish(this.keys.inbox(client), [record.id]);
+    if (record.kind === "asked") this.#tellClient(clientOf(record.nonce), record);
+    for (const client of joined) this.#tellClient(client, record);
     this.world.delete(this.keys.joined(record.id));
+  }
+
+  /** The last thing that a script does. */
+  conclude(): void {
+    this.ended.keepBounds();
+    for (const [client, records] of this.#told) {
+      const [first, ...others] = records;
+      const isLone = first !== undefined && others.length === 0 && isEnded(first.state);
+      const text = isLone ? encodeRecord(first) : "";
+      const isBrought = isLone && byteLength(text) <= TOLD_MAX;
+      this.world.publish(this.keys.inbox(client), records.map(({ id }) => id), isBrought ? text : null);
+    }
+  }
+
+  #tellClient(client: string, record: TaskRecord): void {
+    const records = this.#told.get(client);
+    if (records === undefined) this.#told.set(client, [record]);
+    else records.push(record);
   }
 
   /** Wakes a listener of the name. */

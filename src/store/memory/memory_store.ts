@@ -34,6 +34,7 @@ import type {
   EnqueueAnswer,
   EnqueueRequest,
   Failure,
+  OnTold,
   OwnerAnswer,
   Ownership,
   PutAnswer,
@@ -145,8 +146,10 @@ export class MemoryStore implements Store {
     });
   }
 
-  openInbox(client: string, onIds: (ids: readonly string[]) => void, _onGap: () => void): Promise<Subscription> {
-    return this.#run(() => this.#world.subscribe(this.#keys.inbox(client), onIds));
+  openInbox(client: string, onTold: OnTold, _onGap: () => void): Promise<Subscription> {
+    const hear = (ids: readonly string[], record: string | null) =>
+      onTold(ids, record === null ? null : decodeRecord(ids[0]!, record));
+    return this.#run(() => this.#world.subscribe(this.#keys.inbox(client), hear));
   }
 
   pingInbox(client: string): Promise<void> {
@@ -189,7 +192,7 @@ export class MemoryStore implements Store {
     }
     const script = new Script(this.#world, this.#keys, this.#clock.now(), this.#bounds);
     const answer = verb(script);
-    script.ended.keepBounds();
+    script.conclude();
     return answer;
   }
 }

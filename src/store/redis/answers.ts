@@ -25,25 +25,44 @@ export function recordOf(id: string, text: string): TaskRecord {
   return text.startsWith("{") ? bareRecord(id, text) : decodeRecord(id, text);
 }
 
-/** Reads ids that stand behind each other, each as `<bytes>:<id>`. */
-export function readIds(message: string): string[] {
-  // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(message)) return cut(message, (from, end) => message.slice(from, end));
-  const bytes = new TextEncoder().encode(message);
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  // One character a byte, to find one's way in; no id is taken from it.
-  const map = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
-  return cut(map, (from, end) => decoder.decode(bytes.subarray(from, end)));
+/** The record that came with a message, or null when this version cannot read it: then it is read where it stands. */
+export function endedRecord(id: string, text: string): TaskRecord | null {
+  try {
+    return decodeRecord(id, text);
+  } catch {
+    return null;
+  }
 }
 
-function cut(message: string, slice: (from: number, end: number) => string): string[] {
+/** What a message tells: ids of tasks, and of a lone one perhaps the record as it ended. */
+export interface Told {
+  readonly ids: string[];
+  /** Its text, or null. */
+  readonly record: string | null;
+}
+
+/** Reads ids that stand behind each other, each as `<bytes>:<id>`, and behind a lone one perhaps `=` and its record. */
+export function readTold(message: string): Told {
   const ids: string[] = [];
-  for (let at = 0; at < message.length;) {
+  let at = 0;
+  while (at < message.length) {
     const colon = message.indexOf(":", at);
     const length = Number(message.slice(at, colon));
     if (colon < 0 || !Number.isSafeInteger(length) || length < 0) break;
-    ids.push(slice(colon + 1, colon + 1 + length));
-    at = colon + 1 + length;
+    const end = endOf(message, colon + 1, length);
+    ids.push(message.slice(colon + 1, end));
+    at = end;
   }
-  return ids;
+  return { ids, record: ids.length === 1 && message[at] === "=" ? message.slice(at + 1) : null };
+}
+
+/** Where so many bytes of UTF-8 end that begin at `from`. */
+function endOf(text: string, from: number, bytes: number): number {
+  let at = from;
+  for (let left = bytes; left > 0 && at < text.length;) {
+    const code = text.codePointAt(at)!;
+    left -= code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    at += code < 0x10000 ? 1 : 2;
+  }
+  return at;
 }

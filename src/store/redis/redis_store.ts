@@ -32,6 +32,7 @@ import type {
   EnqueueAnswer,
   EnqueueRequest,
   Failure,
+  OnTold,
   OwnerAnswer,
   Ownership,
   PutAnswer,
@@ -42,7 +43,7 @@ import type {
   WithdrawAnswer,
   WithdrawRequest,
 } from "../store.ts";
-import { ownerAnswer, readIds, recordOf, stateOf } from "./answers.ts";
+import { endedRecord, ownerAnswer, readTold, recordOf, stateOf } from "./answers.ts";
 import {
   acknowledgeScript,
   appearScript,
@@ -213,8 +214,12 @@ export class RedisStore implements Store {
     await this.#calls.run(leaveScript, [listener, ...names]);
   }
 
-  openInbox(client: string, onIds: (ids: readonly string[]) => void, onGap: () => void): Promise<Subscription> {
-    return this.#port.subscribe([this.#keys.inbox(client)], (message) => onIds(readIds(message)), onGap);
+  openInbox(client: string, onTold: OnTold, onGap: () => void): Promise<Subscription> {
+    const hear = (message: string) => {
+      const { ids, record } = readTold(message);
+      onTold(ids, record === null ? null : endedRecord(ids[0]!, record));
+    };
+    return this.#port.subscribe([this.#keys.inbox(client)], hear, onGap);
   }
 
   async pingInbox(client: string): Promise<void> {
@@ -222,7 +227,7 @@ export class RedisStore implements Store {
   }
 
   openControl(owner: string, onIds: (ids: readonly string[]) => void, onGap: () => void): Promise<Subscription> {
-    return this.#port.subscribe([this.#keys.control(owner)], (message) => onIds(readIds(message)), onGap);
+    return this.#port.subscribe([this.#keys.control(owner)], (message) => onIds(readTold(message).ids), onGap);
   }
 
   async openBell(): Promise<Bell> {
