@@ -30,11 +30,19 @@ const accepted: OwnerAnswer = { verdict: "accepted", state: "running", cancelAsk
 function setUp(change: Partial<LeasesOptions> = {}) {
   const clock = new SleepyClock();
   const calls: RenewRequest[] = [];
-  const server = { answer: (_id: string): OwnerAnswer => accepted, down: false, hangs: false };
+  const server = {
+    answer: (_id: string): OwnerAnswer => accepted,
+    down: false,
+    hangs: false,
+    later: null as Promise<readonly OwnerAnswer[]> | null,
+  };
   const store = {
     renew: (request: RenewRequest) => {
       calls.push(request);
       if (server.hangs) return never();
+      const later = server.later;
+      server.later = null;
+      if (later !== null) return later.finally(() => server.down = false);
       if (server.down) return Promise.reject(new ConnectionLostError("down", { sent: true }));
       return Promise.resolve(request.tasks.map(({ id }) => server.answer(id)));
     },
@@ -146,6 +154,39 @@ describe("Leases", () => {
     void leases.renewNow();
     await clock.advance(0);
     assert.equal(calls.length, 2);
+  });
+
+  it("are not asked for more often because one of them has run out", async () => {
+    const { clock, calls, server, add } = setUp();
+    add("first");
+    await clock.advance(500);
+    add("second");
+    await clock.advance(500);
+    const { signal } = add("third");
+    server.down = true;
+    await clock.advance(29_400);
+    const before = calls.length;
+    await clock.advance(500);
+    assert.equal(calls.length, before, "the first and the second have run out, the third waits for its next try");
+    assert.equal(signal.aborted, false);
+  });
+
+  it("are renewed once and not twice when the answer comes after one of them has run out", async () => {
+    const { clock, calls, server, add } = setUp({ lease: 30_000 });
+    add("first");
+    await clock.advance(500);
+    const { signal } = add("second");
+    server.down = true;
+    await clock.advance(23_400);
+    let answer: (answers: readonly OwnerAnswer[]) => void = () => {};
+    server.later = new Promise((resolve) => answer = resolve);
+    await clock.advance(6_200);
+    const before = calls.length;
+    answer([accepted, accepted]);
+    await clock.advance(100);
+    assert.equal(calls.length, before, "the renewal that was on its way has renewed it");
+    await clock.advance(20_000);
+    assert.equal(signal.aborted, false);
   });
 
   it("carry the presence, and renew as often as it needs", async () => {

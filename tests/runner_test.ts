@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { ConnectionLostError } from "../src/errors.ts";
 import { settingsOf } from "../src/options.ts";
 import { Runner } from "../src/runner.ts";
-import type { Store } from "../src/store/store.ts";
+import type { OwnerAnswer, Store } from "../src/store/store.ts";
 import { FakeClock } from "./support/fake_clock.ts";
 import { never, openMemory, withVerbs } from "./support/listening.ts";
 
@@ -45,5 +45,68 @@ describe("what the queue gave to a client", () => {
     await clock.advance(10);
     assert.equal((await store.read("t"))?.state, "queued");
     assert.deepEqual(fences, [Number(record.fence)]);
+  });
+});
+
+/** What a run of `taskFn` counts as, when the store gives this answer to its outcome. */
+async function countedAs(
+  taskFn: () => unknown,
+  answer?: OwnerAnswer,
+  change: Partial<Awaited<ReturnType<typeof given>>["record"]> = {},
+): ReturnType<Runner["own"]> {
+  const clock = new FakeClock();
+  const { store } = openMemory(clock);
+  const say = () => Promise.resolve(answer!);
+  const saying = withVerbs(store, answer ? { complete: say, fail: say } : {});
+  const settings = settingsOf({ clock, taskFn, lease: 60_000, log: () => {} });
+  const runner = new Runner({ store: saying, client: CLIENT, settings });
+  const { record } = await given(store);
+  const execution = runner.own({ ...record, ...change }, clock.monotonic());
+  await clock.advance(10);
+  return await execution;
+}
+
+describe("the outcome of what the queue gave to a client", () => {
+  const answers = [
+    ["accepted", "succeeded", "succeeded"],
+    ["kept", "succeeded", "succeeded"],
+    ["gone", null, "succeeded"],
+    ["lost", "running", "abandoned"],
+    ["lost", "succeeded", "abandoned"],
+    ["accepted", "scheduled", "abandoned"],
+    ["kept", "queued", "abandoned"],
+    ["kept", "cancelled", "cancelled"],
+  ] as const;
+  for (const [verdict, state, counts] of answers) {
+    it(`is ${counts} when the store says ${verdict}, ${state}`, async () => {
+      const execution = await countedAs(() => 42, { verdict, state, cancelAsked: false });
+      assert.equal(execution.state, counts);
+      if (execution.state === "succeeded") assert.equal(execution.value, 42);
+      if (execution.state === "cancelled") assert.match(execution.error.message, /task t: it was cancelled/);
+    });
+  }
+
+  it("has the reason it ended for, when the store agrees", async () => {
+    const cancelled = await countedAs(() => 42, undefined, { cancelAsked: true });
+    assert.equal(cancelled.state, "cancelled");
+    assert.match(cancelled.state === "cancelled" ? cancelled.error.message : "", /Cannot start task t/);
+    const unreadable = await countedAs(() => 42, undefined, { params: "unknown=1" });
+    assert.equal(unreadable.state, "abandoned");
+    assert.match(unreadable.state === "abandoned" ? String(unreadable.reason) : "", /serializer/);
+  });
+
+  it("is nobody's once the queue is closed: it is given back and not started", async () => {
+    const clock = new FakeClock();
+    const { store } = openMemory(clock);
+    let starts = 0;
+    const settings = settingsOf({ clock, taskFn: () => starts += 1, lease: 60_000, log: () => {} });
+    const runner = new Runner({ store, client: CLIENT, settings });
+    const { record } = await given(store);
+    await runner.close();
+    const execution = await runner.own(record, clock.monotonic());
+    await clock.advance(10);
+    assert.equal(execution.state, "abandoned");
+    assert.equal((await store.read("t"))?.state, "queued");
+    assert.equal(starts, 0);
   });
 });

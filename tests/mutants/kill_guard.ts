@@ -18,8 +18,8 @@ const SEEDS = ["--seeds", "24", "--from", "1"];
 const NEAR: Readonly<Record<string, readonly string[]>> = {
   "src/listener.ts": ["listener_test", "health_test", "lifecycle_test"],
   "src/claim_loop.ts": ["listener_test", "suspects_test", "lifecycle_test", "name_rota_test"],
-  "src/attempt.ts": ["attempt_test", "retries_test", "runner_test"],
-  "src/attempt_ending.ts": ["attempt_test", "retries_test", "events_test"],
+  "src/attempt.ts": ["attempt_test", "attempt_ending_test", "events_test", "retries_test", "runner_test"],
+  "src/attempt_ending.ts": ["attempt_ending_test", "attempt_test", "retries_test", "events_test"],
   "src/runner.ts": ["runner_test", "cancel_test", "events_test", "policy_test"],
   "src/leases.ts": ["leases_test"],
   "src/inbox.ts": ["inbox_test", "calls_test", "queue_test"],
