@@ -179,14 +179,16 @@ local function endings()
   local function pushEnded(name, list)
     local key, stats = place("done", name), place("stats", name)
     local total = call("HINCRBY", stats, "doneBytes", int(list.bytes))
-    local isNew = call("RPUSH", key, unpack(list)) == #list
-    if isNew and total ~= list.bytes then
-      total = list.bytes -- The list is new, the count is older.
+    local isFirst, length = total == list.bytes, call("RPUSH", key, unpack(list))
+    local isNew = length == #list
+    if isNew ~= isFirst then
+      -- One of the two was lost (evicted, say). What an older list holds is guessed.
+      total = math.floor(list.bytes * length / #list)
       call("HSET", stats, "doneBytes", int(total))
     end
     -- A little more than it has to be, so that not every run writes it.
     local longest = math.max(LIFE_MIN, tonumber(list.life))
-    if isNew or call("PTTL", key) <= longest then
+    if isNew or isFirst or call("PTTL", key) <= longest then
       call("PEXPIRE", key, int(longest + 4000))
       call("PEXPIRE", stats, int(longest + 4000))
     end
@@ -218,7 +220,7 @@ local function endings()
     end
 
     call("LTRIM", key, count, -1)
-    call("HINCRBY", stats, "doneBytes", int(-freed))
+    call("HINCRBY", stats, "doneBytes", int(-math.min(freed, total)))
   end
 
   -- The last thing a script does that may have ended tasks.

@@ -40,6 +40,9 @@ export const ENDED_LIFE_MIN = 30_000;
 /** A message brings a record of at most so many bytes along. */
 export const TOLD_MAX = 1_023;
 
+/** Who joined a task without deadline is remembered for so many milliseconds: a week. Later they hear by their polls. */
+export const JOINED_LIFE = 604_800_000;
+
 /** Which dead letters to show. */
 export interface DeadPage {
   /** How many to leave out; 0 by default. */

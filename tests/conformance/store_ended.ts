@@ -30,6 +30,7 @@ async function completed(world: StoreWorld, id: string, sequence: number, bytes 
 export function testEnded(open: OpenWorld): void {
   testList(open);
   testBytes(open);
+  testEvicted(open);
   testCounts(open);
 }
 
@@ -81,6 +82,42 @@ function testList(open: OpenWorld): void {
     await world.store.complete(task, "\njson=1");
     await completed(world, "short", 2);
     assert.ok((await world.life(world.keys.done("greet")))! > 890_000);
+  });
+}
+
+/** Redis evicts the list of what has ended or its count, not both. */
+function testEvicted(open: OpenWorld): void {
+  inWorld(open, "a count that was evicted comes back with a life time, and about right", async (world) => {
+    for (let n = 1; n <= 4; n++) await completed(world, `a${n}`, n);
+    const { doneBytes } = await world.store.counts("greet");
+    await world.evict(world.keys.stats("greet"));
+    await completed(world, "a5", 5);
+    assert.deepEqual(await world.store.counts("greet"), {
+      ...{ queued: 0, scheduled: 0, running: 0, dead: 0, done: 5 },
+      doneBytes: doneBytes / 4 * 5,
+    });
+    const life = await world.life(world.keys.stats("greet"));
+    assert.ok(life !== null && life > 295_000 && life <= 310_000, `${life} ms`);
+  });
+
+  inWorld(open, "a count that was guessed too low is none at last, not less", async (world) => {
+    await completed(world, "large", 1, 5_000);
+    await world.advance(200_000);
+    await completed(world, "old", 2);
+    await world.evict(world.keys.stats("greet"));
+    await completed(world, "small", 3, 10);
+    assert.ok((await world.store.counts("greet")).doneBytes < 1_000);
+    await world.advance(100_000);
+    await completed(world, "new", 4, 10);
+    assert.equal((await world.store.counts("greet")).doneBytes, 0);
+  });
+
+  inWorld(open, "the count of a list that was evicted begins anew", async (world) => {
+    for (let n = 1; n <= 3; n++) await completed(world, `a${n}`, n);
+    await world.evict(world.keys.done("greet"));
+    await completed(world, "b", 4);
+    const { done, doneBytes } = await world.store.counts("greet");
+    assert.deepEqual([done, doneBytes], [1, (await world.text("b"))!.length]);
   });
 }
 

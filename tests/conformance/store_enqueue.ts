@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { TaskState } from "../../src/errors.ts";
+import type { EnqueueRequest } from "../../src/store/store.ts";
 import {
   ADA,
   ask,
@@ -93,10 +94,10 @@ function testStart(open: OpenWorld): void {
 }
 
 function testJoin(open: OpenWorld): void {
-  const live: Record<string, (world: StoreWorld) => Promise<unknown>> = {
-    scheduled: ({ store }) => store.enqueue(ask("a", { delay: 5_000 })),
-    queued: ({ store }) => store.enqueue(ask("a")),
-    running: (world) => claimed(world, "a"),
+  const live: Record<string, (world: StoreWorld, change?: Partial<EnqueueRequest>) => Promise<unknown>> = {
+    scheduled: ({ store }, change) => store.enqueue(ask("a", { ...change, delay: 5_000 })),
+    queued: ({ store }, change) => store.enqueue(ask("a", change)),
+    running: (world, change) => claimed(world, "a", 1, change),
   };
   for (const [state, make] of Object.entries(live)) {
     inWorld(open, `a ${state} task is joined`, async (world) => {
@@ -104,6 +105,14 @@ function testJoin(open: OpenWorld): void {
       const answer = await world.store.enqueue(ask("a", { nonce: nonce(BOB) }));
       assert.deepEqual(answer, { verdict: "joined", state, nonce: nonce(ADA) });
       assert.equal((await world.store.readHeader("a"))?.joined, true);
+    });
+
+    inWorld(open, `who joined a ${state} task without deadline is not remembered for ever`, async (world) => {
+      await make(world, { timeout: 0 });
+      assert.equal(await world.life(world.keys.record("a")), null);
+      await world.store.enqueue(ask("a", { nonce: nonce(BOB) }));
+      const life = await world.life(world.keys.joined("a"));
+      assert.ok(life !== null && life > 604_000_000 && life <= 604_800_000, `${life} ms`);
     });
 
     inWorld(open, `a ${state} task of another name is a conflict`, async (world) => {

@@ -26,6 +26,8 @@ export interface StoreWorld {
   overwrite(id: string, text: string): Promise<void>;
   /** What stands there. */
   text(id: string): Promise<string | null>;
+  /** What Redis does when it makes room: a key goes. */
+  evict(key: string): Promise<void>;
   close(): Promise<void>;
 }
 

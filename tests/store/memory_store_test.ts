@@ -38,6 +38,7 @@ function openMemory(bounds?: Bounds): MemoryWorld {
     },
     overwrite: (id, text) => Promise.resolve(world.set(keys.record(id), text)),
     text: (id) => Promise.resolve(world.get(keys.record(id), clock.now())),
+    evict: (key) => Promise.resolve(world.delete(key)),
     close: () => Promise.resolve(world.close()),
   };
 }

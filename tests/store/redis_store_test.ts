@@ -51,6 +51,9 @@ function openRedis(bounds?: Bounds): Promise<StoreWorld> {
     async text(id) {
       return (await port.exec([["GET", keys.record(id)]]))[0] as string | null;
     },
+    async evict(key) {
+      await port.exec([["DEL", key]]);
+    },
     close: () => Promise.resolve(),
   });
 }

@@ -116,22 +116,27 @@ export class EndedTasks {
     const list = this.#world.list(key, this.#now);
     const stats = this.#world.counters(this.#keys.stats(name), this.#now);
     const isNew = list.length === 0;
+    const counted = stats.get("doneBytes") ?? 0;
+    const isLost = isNew !== (counted === 0);
     const bytes = records.reduce((sum, record) => sum + sizeOf(record), 0);
-    let total = (isNew ? 0 : stats.get("doneBytes") ?? 0) + bytes;
     list.push(...records.map(elementOf));
-    this.#outlive(name, Math.max(ENDED_LIFE_MIN, ...records.map(({ resultTtl }) => resultTtl)));
+    // One of the two was lost (evicted, say). What an older list holds is guessed.
+    let total = isLost ? Math.floor(bytes * list.length / records.length) : counted + bytes;
+    stats.set("doneBytes", total);
+    this.#outlive(name, Math.max(ENDED_LIFE_MIN, ...records.map(({ resultTtl }) => resultTtl)), counted === 0);
     for (let most = records.length + TRIMMED; most > 0 && list.length > 0; most--) {
       const head = read(list[0]!);
       if (!this.#isOver(head, total)) break;
       list.shift();
-      total -= head.size;
+      total = Math.max(0, total - head.size);
     }
     stats.set("doneBytes", total);
   }
 
-  #outlive(name: string, life: number): void {
+  /** Lets the list and its count live so much longer. A new count has no end yet, whatever the list has. */
+  #outlive(name: string, life: number, isFirst: boolean): void {
     const expiresAt = this.#world.expiresAt(this.#keys.done(name), this.#now) ?? 0;
-    if (expiresAt > this.#now + life) return;
+    if (!isFirst && expiresAt > this.#now + life) return;
     for (const key of [this.#keys.done(name), this.#keys.stats(name)]) {
       this.#world.expire(key, this.#now + life + LIFE_SLACK);
     }

@@ -19,7 +19,7 @@ import {
   type TaskHeader,
   type TaskRecord,
 } from "../../record.ts";
-import { type boundsOf, ENDED_LIFE_MIN, TOLD_MAX } from "../ended.ts";
+import { type boundsOf, ENDED_LIFE_MIN, JOINED_LIFE, TOLD_MAX } from "../ended.ts";
 import { EndedTasks, isLetter } from "./memory_ended.ts";
 import { findRecord, isEnded, unreadable } from "./memory_record.ts";
 import { byScore, type MemoryRedis } from "./memory_redis.ts";
@@ -183,7 +183,7 @@ export class Script {
     this.world.members(this.keys.joined(record.id), this.now).add(client);
     this.world.expire(
       this.keys.joined(record.id),
-      this.world.expiresAt(this.keys.record(record.id), this.now) ?? undefined,
+      this.world.expiresAt(this.keys.record(record.id), this.now) ?? this.now + JOINED_LIFE,
     );
     if (!record.joined) this.rewrite({ ...record, joined: true });
   }

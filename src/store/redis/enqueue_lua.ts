@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { JOINED_LIFE } from "../ended.ts";
 
 /**
  * What is enqueued over something, delayed, or run by its caller. A task that is new and only waits goes the short way
@@ -52,7 +53,8 @@ export const CAREFULLY: string = String.raw`
     local key = base .. "|task-joined:" .. task.id
     call("SADD", key, sub(task.nonce, 1, 12))
     local left = call("PTTL", task.key)
-    if left > 0 then call("PEXPIRE", key, int(left)) end
+    -- A record without end may be evicted: then nobody removes this.
+    call("PEXPIRE", key, int(left > 0 and left or ${JOINED_LIFE}))
     call("SETRANGE", task.key, "3", "1")
   end
 
