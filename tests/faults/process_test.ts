@@ -200,7 +200,7 @@ describe("listener processes of three runtimes", () => {
       const { proxy, member } = await startBehindProxy("deno", "work@stored", SHORT);
       const answer = client.ask("stored", "work@stored", 300);
       await until(() => fleet.diary("start", "stored")[0], "it runs");
-      proxy.muteAt(finishScript.sha!);
+      proxy.muteAt(await until(() => finishScript.sha, "the hash is known"));
       const before = await client.ended("stored");
       assert.ok(proxy.isMuted);
       member.kill("SIGKILL");

@@ -32,7 +32,8 @@ export function mutate(sources: ReadonlyMap<string, string>): () => void {
 
 function put(name: string, source: string): void {
   const sha = createHash("sha1").update(source).digest("hex");
-  Object.assign(SCRIPTS.get(name)!, { source, sha });
+  const values = { source: { value: source }, sha: { value: sha, configurable: true } };
+  Object.defineProperties(SCRIPTS.get(name)!, values); // Its own SHA-1 is an accessor, of the class.
 }
 
 function isScript(value: unknown): value is Script {

@@ -236,19 +236,32 @@ end
 `;
 
 /** A script: its text is constant, user data only ever travels in `ARGV`. */
-export interface Script extends BatchScript {
+export class Script implements BatchScript {
   readonly name: string;
+  readonly source: string;
+  #sha: string | null = null;
+  #isAsked = false;
+
+  /** Costs nothing until it is used: most programs use few of the scripts, and some only import them. */
+  constructor(name: string, source: string) {
+    this.name = name;
+    this.source = source;
+  }
+
+  /** The SHA-1 of the text: null until it is known, which is soon after it was first asked for. */
+  get sha(): string | null {
+    if (!this.#isAsked) {
+      this.#isAsked = true;
+      sha1(this.source).then((sha) => void (this.#sha = sha));
+    }
+    return this.#sha;
+  }
 }
 
 /** Makes a script of the prelude and `body`; `refusable` ones do not begin with the `DEL` that makes them run on a full Redis. */
 export function defineScript(name: string, body: string, options: { refusable?: boolean } = {}): Script {
   const drain = options.refusable ? "" : 'redis.call("DEL", KEYS[1])\n';
-  const source = `${PRELUDE}${drain}${body}`;
-  const script = { name, source, sha: null as string | null };
-  sha1(source).then((sha) => {
-    script.sha = sha;
-  });
-  return script;
+  return new Script(name, `${PRELUDE}${drain}${body}`);
 }
 
 async function sha1(text: string): Promise<string> {
