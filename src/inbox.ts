@@ -6,7 +6,7 @@
  * are read, and their waiters settle. 3. Messages are
  * hints, so a poll of the waiters' headers is the safety net: every `interval`, and from 50 ms growing while the inbox
  * is unproven: after opening, after a gap, and once per interval the client sends itself a message, and only its echo
- * proves that the inbox hears. Without an echo for two intervals it dials anew. 4. A second after the last waiter left
+ * proves that the inbox hears; of what was told during a gap it says nothing, so a gap is always followed by a look. Without an echo for two intervals it dials anew. 4. A second after the last waiter left
  * the subscription is dropped, so that a script which has its answers ends by itself.
  *
  * Rejected: results inside all messages (no throughput gained); a subscription per task (one round trip
@@ -57,6 +57,8 @@ export class Inbox {
   #proven = false;
   #delay = FIRST_LOOK;
   #cursor = 0;
+  /** Looks that an echo does not save: it says nothing of what was missed before. */
+  #owed = 0;
   /** When the next look is due, monotonic. */
   #lookAt = Infinity;
   #cancelLook: () => void = () => {};
@@ -125,7 +127,7 @@ export class Inbox {
     const subscription = await store.openInbox(
       client,
       (ids, record) => mine() && this.#hear(ids, record),
-      () => mine() && this.#doubt(),
+      () => mine() && this.#miss(),
     );
     if (!mine()) return subscription.close();
     this.#subscription = subscription;
@@ -140,12 +142,18 @@ export class Inbox {
     }
   }
 
-  /** The echo came: back to one look an interval. */
+  /** The echo came: back to one look an interval, once all was looked at that may have ended unheard. */
   #trust(): void {
     this.#provenAt = this.#context.clock.monotonic();
     if (this.#proven) return;
     this.#proven = true;
-    this.#lookAfter(this.#context.interval);
+    if (this.#owed === 0) this.#lookAfter(this.#context.interval);
+  }
+
+  /** Nothing was heard for a while: all who wait are looked at once. */
+  #miss(): void {
+    this.#owed = Math.ceil(this.#all().length / LOOK_MAX);
+    this.#doubt();
   }
 
   /** Messages may be missing: asks for an echo, and looks sooner until it comes. */
@@ -175,6 +183,7 @@ export class Inbox {
       return this.#lookAfter(interval);
     }
     if (clock.monotonic() - this.#provenAt > 2 * interval + FIRST_LOOK) this.#redial();
+    if (this.#owed > 0) this.#owed -= 1;
     this.#delay = Math.min(this.#proven ? FIRST_LOOK : this.#delay * 2, interval);
     this.#proven = false;
     this.#ping();

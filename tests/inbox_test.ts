@@ -183,6 +183,23 @@ describe("Inbox", () => {
     inbox.close();
   });
 
+  it("F72: looks once after a gap, though the echo came first", async () => {
+    const { clock, store, inbox } = make();
+    const waiter = inbox.expect("a");
+    await waiter.ready;
+    await clock.advance(10);
+    await store.enqueue(request("a"));
+    const ended = waiter.ended({ nonce: NONCE, resubmit: never });
+    store.deaf = true;
+    await work(store);
+    store.deaf = false;
+    store.gap();
+    await clock.advance(60);
+    assert.equal((await within(ended, "the answer after the gap")).state, "succeeded");
+    assert.equal(store.headers, 1);
+    inbox.close();
+  });
+
   it("F28 F36: dials anew when it stays deaf", async () => {
     const { clock, store, inbox } = make();
     store.deaf = true;
