@@ -4,11 +4,13 @@
  *
  *     deno task mutants            is the list up to date with the sources? (what CI asks)
  *     deno task mutants --write    writes the list anew; verdicts of mutants that are the same stay
- *     bun tools/mutants.ts --run [--only <part of an id>] [--kind scripts|guards] [--part 1/2] [--tests]
+ *     bun tools/mutants.ts --run [--only <part of an id>] [--kind scripts|guards] [--part 1/2]
  *                                  tries to catch those that have no verdict yet; with `--again` all of them
+ *     bun tools/mutants.ts --run --by tests|long
+ *                                  tries to catch those that survive so far: by more tests, by long searches
  *
- * The list is `tests/mutants/list.jsonl`: what each mutant is, and what catches it. `--tests`: also with the tests, where
- * the model or the simulation does not. What survives is explained in `tests/mutants/survivors.md`.
+ * The list is `tests/mutants/list.jsonl`: what each mutant is, and what catches it. What survives is explained in
+ * `tests/mutants/survivors.md`.
  *
  * @module
  */
@@ -21,6 +23,7 @@ import { GuardKiller } from "../tests/mutants/kill_guard.ts";
 import { LuaKiller } from "../tests/mutants/kill_lua.ts";
 import { type LuaMutant, luaMutants, type Mutant } from "../tests/mutants/lua.ts";
 import { SCRIPTS } from "../tests/mutants/scripts.ts";
+import type { Effort } from "../tests/mutants/trial.ts";
 import { guardMutants, type SourceMutant } from "../tests/mutants/typescript.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -38,7 +41,7 @@ const { values } = parseArgs({
     write: { type: "boolean", default: false },
     run: { type: "boolean", default: false },
     again: { type: "boolean", default: false },
-    tests: { type: "boolean", default: false },
+    by: { type: "string", default: "short" },
     only: { type: "string", default: "" },
     kind: { type: "string", default: "" },
     part: { type: "string", default: "1/1" },
@@ -80,12 +83,14 @@ function tell(entries: readonly Entry[]): void {
 async function run(mutants: readonly (LuaMutant | SourceMutant)[], verdicts: Map<string, string>): Promise<void> {
   const [part = 1, parts = 1] = values.part.split("/").map(Number);
   const [lua, guards] = [new LuaKiller(), new GuardKiller()];
-  const isTried = (verdict?: string) => !values.again && verdict !== undefined && !(values.tests && verdict === "no");
+  const by = values.by as Effort;
+  // The short searches are for what was not tried yet, the others for what has survived those.
+  const isTried = (verdict?: string) => !values.again && verdict !== (by === "short" ? undefined : "no");
   const isMeant = (mutant: Mutant) => !values.kind || values.kind === ("sources" in mutant ? "scripts" : "guards");
   const isLeft = ({ id }: Mutant) => id.includes(values.only) && !isTried(verdicts.get(id));
   const left = mutants.filter((mutant) => isMeant(mutant) && isLeft(mutant));
   for (const mutant of left.filter((_, index) => index % parts === part - 1)) {
-    const killing = "sources" in mutant ? lua.kill(mutant, values.tests) : guards.kill(mutant, values.tests);
+    const killing = "sources" in mutant ? lua.kill(mutant, by) : guards.kill(mutant, by);
     const caught = await killing ?? "no";
     verdicts.set(mutant.id, caught);
     console.log(JSON.stringify({ id: mutant.id, caught }));

@@ -6,6 +6,7 @@
 import { describe } from "node:test";
 import { testClaim } from "./store_claim.ts";
 import { testAside } from "./store_aside.ts";
+import { testBounds } from "./store_bounds.ts";
 import { testClient } from "./store_client.ts";
 import { testDead } from "./store_dead.ts";
 import { testRemove, testRequeue } from "./store_dead_change.ts";
@@ -32,5 +33,6 @@ export function testStore(name: string, open: OpenWorld): void {
   });
   describe(`${name}: what cannot be read`, () => testAside(open));
   describe(`${name}: ended tasks`, () => testEnded(open));
+  describe(`${name}: bounds and repetitions`, () => testBounds(open));
   describe(`${name}: messages and bells`, () => testMessages(open));
 }

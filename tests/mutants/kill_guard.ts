@@ -1,6 +1,6 @@
 /**
- * Tries to catch mutants of the listener's guards: with the tests next to them, the simulation, and more tests, on a
- * copy of the tree.
+ * Tries to catch mutants of the listener's guards: with the tests next to them, then more tests, last the simulation,
+ * on a copy of the tree.
  *
  * @module
  */
@@ -8,16 +8,16 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isCaught } from "./trial.ts";
+import { type Effort, isCaught } from "./trial.ts";
 import type { SourceMutant } from "./typescript.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Of the simulation: a fault in a guard that matters is seen soon. */
-const SEEDS = ["--seeds", "24", "--from", "1"];
+const SEEDS = ["--seeds", "48", "--from", "1"];
 /** By file, the tests that are nearest to it: they come first, as they are quick. */
 const NEAR: Readonly<Record<string, readonly string[]>> = {
-  "src/listener.ts": ["listener_test", "health_test", "lifecycle_test"],
-  "src/claim_loop.ts": ["listener_test", "suspects_test", "lifecycle_test", "name_rota_test"],
+  "src/listener.ts": ["listener_test", "health_test"],
+  "src/claim_loop.ts": ["listener_test", "suspects_test", "name_rota_test"],
   "src/attempt.ts": ["attempt_test", "attempt_ending_test", "events_test", "retries_test", "runner_test"],
   "src/attempt_ending.ts": ["attempt_ending_test", "attempt_test", "retries_test", "events_test"],
   "src/runner.ts": ["runner_test", "cancel_test", "events_test", "policy_test"],
@@ -43,7 +43,7 @@ export class GuardKiller {
   #folder: string | null = null;
 
   /** What catches the mutant; null = it survives. */
-  async kill(mutant: SourceMutant, withTests: boolean): Promise<string | null> {
+  async kill(mutant: SourceMutant, by: Effort): Promise<string | null> {
     const cwd = this.#folder ??= copyTree();
     const file = join(cwd, mutant.file);
     const original = readFileSync(file, "utf8");
@@ -53,11 +53,10 @@ export class GuardKiller {
     };
     try {
       const near = NEAR[mutant.file] ?? [];
-      for (const test of near) if (await isCaught(testOf(test, cwd), put)) return test;
-      if (await isCaught({ args: ["tools/sim.ts", ...SEEDS], cwd }, put)) return `simulation: ${SEEDS.join(" ")}`;
-      const more = withTests ? ALL.filter((test) => !near.includes(test)) : [];
-      for (const test of more) if (await isCaught(testOf(test, cwd), put)) return test;
-      return null;
+      const tests = { short: near, tests: ALL.filter((test) => !near.includes(test)), long: [] }[by];
+      for (const test of tests) if (await isCaught(testOf(test, cwd), put)) return test;
+      if (by !== "long") return null;
+      return await isCaught({ args: ["tools/sim.ts", ...SEEDS], cwd }, put) ? `simulation: ${SEEDS.join(" ")}` : null;
     } finally {
       writeFileSync(file, original);
     }

@@ -12,14 +12,14 @@ import { runModel } from "../store/model_run.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import type { LuaMutant } from "./lua.ts";
 import { mutate } from "./scripts.ts";
-import { isCaught } from "./trial.ts";
+import { type Effort, isCaught } from "./trial.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Most mutants are caught in the first hundred steps. The long walk is for what the tests do not catch. */
 const SHORT: Walk = { seed: 1, steps: 3_000 };
 const LONG: Walk = { seed: 2, steps: 15_000 };
 /** A script that never ends keeps Redis from answering. A walk hangs when it takes longer than this, in ms. */
-const limitOf = ({ steps }: Walk) => 15_000 + 15 * steps;
+const limitOf = ({ steps }: Walk) => 12_000 + 5 * steps;
 /** What knows more of scripts than two stores that agree: bounds, many tasks, a full Redis. */
 const TESTS = [
   "./tests/store/redis_store_test.ts",
@@ -45,10 +45,9 @@ export class LuaKiller {
   #server: RedisServer | null = null;
 
   /** What catches the mutant; null = it survives. */
-  async kill(mutant: LuaMutant, withTests: boolean): Promise<string | null> {
-    const caught = await this.#model(mutant, SHORT);
-    if (caught !== null || !withTests) return caught;
-    return await tests(mutant) ?? await this.#model(mutant, LONG);
+  async kill(mutant: LuaMutant, by: Effort): Promise<string | null> {
+    if (by === "tests") return await tests(mutant);
+    return await this.#model(mutant, by === "long" ? LONG : SHORT);
   }
 
   /** Ends the Redis. */
@@ -79,7 +78,7 @@ export class LuaKiller {
     const report = await Promise.race([run.catch(() => null), after(limitOf(walk))]);
     if (report !== null) return report.failure === null ? null : { path: report.failure.path };
     await this.close();
-    await run.catch(() => {}); // What is under way learns that its Redis has gone.
+    await Promise.race([run.catch(() => {}), after(5_000)]); // What is under way learns that its Redis has gone.
     return "hangs";
   }
 }

@@ -7,6 +7,9 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
 
+/** What to try a mutant with: first a short search (the tests next to a guard), then more tests, then a long search. */
+export type Effort = "short" | "tests" | "long";
+
 /** No program of a trial is given less, nor less than so many times what it takes unmutated. */
 const LIMIT_MIN = 20_000;
 const LIMIT_TIMES = 8;

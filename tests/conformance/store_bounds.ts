@@ -1,0 +1,248 @@
+/**
+ * Bounds to the last entry, and calls that come once more: where one less or one more would not be seen elsewhere.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { PutRequest } from "../../src/store/store.ts";
+import {
+  ADA,
+  ask,
+  BOB,
+  claimed,
+  claimIds,
+  claimOf,
+  finished,
+  inWorld,
+  LEASE,
+  nonce,
+  type OpenWorld,
+  own,
+  stateOf,
+  type StoreWorld,
+  TWO,
+} from "./store_kit.ts";
+
+const FAILED = { state: "failed", outcome: "\n!{}" } as const;
+
+/** Declares the tests. */
+export function testBounds(open: OpenWorld): void {
+  testDeadLetters(open);
+  testEndedList(open);
+  testPutAgain(open);
+  testWithdrawAgain(open);
+  testLives(open);
+}
+
+/** So many enqueued tasks fail for good, in one turn, which Redis is told in one call. */
+async function die({ store }: StoreWorld, count: number, sequence: number): Promise<void> {
+  const enqueues = Array.from({ length: count }, (_, n) => ask(`d${sequence}-${n}`, { kind: "enqueued" }));
+  await Promise.all(enqueues.map((request) => store.enqueue(request)));
+  const { tasks } = await store.claim(claimOf(sequence, { free: count }));
+  assert.equal(tasks.length, count);
+  await Promise.all(tasks.map((task) => store.fail(own(task), FAILED)));
+}
+
+async function deadOf({ store }: StoreWorld): Promise<number> {
+  return (await store.counts("greet")).dead;
+}
+
+function testDeadLetters(open: OpenWorld): void {
+  inWorld(open, "of dead letters that are too old four go when another comes", async (world) => {
+    await die(world, 8, 1);
+    await world.advance(39_000);
+    await die(world, 1, 2);
+    await world.advance(1_000);
+    await die(world, 1, 3);
+    assert.equal(await deadOf(world), 6);
+  }, { deadTtl: 40_000 });
+
+  inWorld(open, "all that are too old go when there is one too many", async (world) => {
+    await die(world, 8, 1);
+    await world.advance(39_000);
+    await die(world, 1, 2);
+    await world.advance(1_000);
+    await die(world, 1, 3);
+    assert.equal(await deadOf(world), 2);
+  }, { deadTtl: 40_000, deadMax: 9 });
+
+  inWorld(open, "as many go as come, however many come in one call", async (world) => {
+    await die(world, 100, 1);
+    assert.equal(await deadOf(world), 1);
+    await world.advance(1);
+    await die(world, 100, 2);
+    assert.equal(await deadOf(world), 1);
+  }, { deadMax: 1 });
+
+  inWorld(open, "one that was pushed out is taken like anything that has ended", async (world) => {
+    await die(world, 1, 1);
+    await world.advance(1);
+    await die(world, 1, 2);
+    assert.equal((await world.store.take({ id: "d1-0", reader: ADA }))?.state, "failed");
+    near(await world.life(world.keys.record("d1-0")), 60_000);
+  }, { deadMax: 1 });
+}
+
+function testEndedList(open: OpenWorld): void {
+  const complete = async ({ store }: StoreWorld, id: string, sequence: number) => {
+    const { tasks } = await store.claim(claimOf(sequence, { free: 0 }));
+    assert.deepEqual(tasks, []);
+    await store.complete(own(await claimed({ store } as StoreWorld, id, sequence + 1)), "\njson=1");
+  };
+
+  inWorld(open, "of what is over sixteen go and one more for each that comes", async (world) => {
+    for (let n = 1; n <= 20; n++) await finished(world, `a${n}`, "succeeded", n);
+    await world.advance(300_000);
+    await complete(world, "b", 21);
+    const { done, doneBytes } = await world.store.counts("greet");
+    assert.equal(done, 4);
+    assert.ok(doneBytes > 0);
+    await complete(world, "c", 23);
+    const after = await world.store.counts("greet");
+    const texts = await Promise.all(["b", "c"].map((id) => world.text(id)));
+    assert.deepEqual([after.done, after.doneBytes], [2, texts.reduce((sum, text) => sum + text!.length, 0)]);
+  });
+
+  inWorld(open, "what is too much goes once a caller in doubt has had its time, and not before", async (world) => {
+    await finished(world, "a", "succeeded", 1);
+    await world.advance(20_000);
+    await finished(world, "b", "succeeded", 2);
+    await world.advance(11_000);
+    await finished(world, "c", "succeeded", 3);
+    assert.equal((await world.store.counts("greet")).done, 2);
+    assert.equal(await world.store.read("a"), null);
+    assert.equal(await stateOf(world, "b"), "succeeded");
+  }, { doneBytes: 1 });
+
+  for (const excess of [0, 1]) {
+    inWorld(open, `${excess} bytes too many are ${excess === 0 ? "none" : "one too many"}`, async (first) => {
+      await finished(first, "a", "succeeded", 1);
+      await finished(first, "b", "succeeded", 2);
+      const world = await open({ doneBytes: (await first.store.counts("greet")).doneBytes - excess });
+      await finished(world, "a", "succeeded", 1);
+      await world.advance(30_000);
+      await finished(world, "b", "succeeded", 2);
+      const { done } = await world.store.counts("greet");
+      await world.close();
+      assert.equal(done, 2 - excess);
+    });
+  }
+}
+
+function localTask(change: Partial<PutRequest> = {}): PutRequest {
+  const { delay: _d, maxAttempts: _m, ifExists: _i, ...task } = ask("a");
+  return { ...task, kind: "local", state: "running", owner: ADA, outcome: "", ...change };
+}
+
+function testPutAgain(open: OpenWorld): void {
+  inWorld(open, "an end that its reader has taken is not written again", async ({ store }) => {
+    const end = localTask({ state: "succeeded", outcome: "\njson=1" });
+    await store.put(end);
+    await store.take({ id: "a", reader: BOB });
+    assert.deepEqual(await store.put({ ...end, outcome: "\njson=2" }), { verdict: "written", state: "succeeded" });
+    assert.equal((await store.take({ id: "a", reader: BOB }))?.outcome, "\njson=1");
+  });
+
+  inWorld(open, "a stored task, and one that was deleted, make room for another run", async ({ store }) => {
+    await store.put(localTask({ kind: "enqueued", state: "stored" }));
+    const stored = localTask({ kind: "enqueued", state: "stored", nonce: nonce(BOB) });
+    assert.equal((await store.put(stored)).verdict, "written");
+    assert.deepEqual(await store.remove({ id: "a" }), { verdict: "removed" });
+    assert.equal((await store.put({ ...stored, nonce: nonce(BOB, 2) })).verdict, "written");
+  });
+
+  inWorld(open, "a deadline of one millisecond is one", async ({ store }) => {
+    await store.put(localTask({ timeout: 1 }));
+    assert.notEqual((await store.read("a"))?.deadline, 0);
+  });
+
+  inWorld(open, "an acknowledge that comes twice changes nothing", async (world) => {
+    const { store } = world;
+    const task = own(await claimed(world, "a"));
+    await store.cancel({ id: "a" });
+    await store.fail(task, { state: "cancelled", outcome: "\n" });
+    await store.take({ id: "a", reader: ADA });
+    for (const _ of [1, 2]) {
+      await store.acknowledge({ id: "a", reader: ADA });
+      assert.equal((await store.readHeader("a"))?.cancelAsked, true);
+    }
+  });
+}
+
+function testWithdrawAgain(open: OpenWorld): void {
+  const request = { id: "a", nonce: nonce(ADA), owner: ADA, lease: LEASE };
+
+  inWorld(open, "what was withdrawn and has ended is not ours again", async ({ store }) => {
+    await store.enqueue(ask("a"));
+    const answer = await store.withdraw(request);
+    assert.equal(answer.verdict, "owned");
+    if (answer.verdict !== "owned") return;
+    await store.complete(own(answer.record), "\njson=1");
+    assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "succeeded" });
+  });
+
+  inWorld(open, "what a listener runs, and a run in no queue, are not ours", async (world) => {
+    const { store } = world;
+    await claimed(world, "a");
+    assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "running" });
+    await store.put({ ...localTask(), id: "b" });
+    assert.deepEqual(await store.withdraw({ ...request, id: "b" }), { verdict: "refused", state: "running" });
+  });
+
+  inWorld(open, "withdrawn again it is leased again", async ({ store, advance }) => {
+    await store.enqueue(ask("a"));
+    for (const _ of [1, 2, 3]) {
+      assert.equal((await store.withdraw(request)).verdict, "owned");
+      await advance(LEASE - 1);
+    }
+    assert.deepEqual(await claimIds(store, 1), []);
+  });
+
+  for (const isLate of [false, true]) {
+    inWorld(
+      open,
+      `a due one leaves the delayed ones when it is withdrawn${isLate ? " too late" : ""}`,
+      async (world) => {
+        const { store } = world;
+        await store.enqueue(ask("a", { delay: 1_000, timeout: 2_000 }));
+        await world.advance(isLate ? 2_000 : 1_000);
+        assert.equal((await store.withdraw(request)).verdict, isLate ? "refused" : "owned");
+        assert.equal((await store.counts("greet")).scheduled, 0);
+      },
+    );
+  }
+}
+
+function testLives(open: OpenWorld): void {
+  inWorld(open, "a shorter lease does not shorten the life that a longer one gave", async (world) => {
+    const { store, life, keys } = world;
+    const [long, short] = [400_000, 300_000];
+    await store.enqueue(ask("a", { timeout: 10_000 }));
+    const claim = async (sequence: number, lease: number) =>
+      own((await store.claim(claimOf(sequence, { lease }))).tasks[0]!);
+    const first = await claim(1, long);
+    near(await life(keys.record("a")), 2 * long);
+    await store.renew({ owner: first.owner, lease: short, tasks: [first] });
+    near(await life(keys.record("a")), 2 * long);
+    await store.release([first]);
+    await claim(2, short);
+    near(await life(keys.record("a")), 2 * long);
+    await claim(2, short); // A replay.
+    near(await life(keys.record("a")), 2 * long);
+  });
+
+  inWorld(open, "a hint of a task whose name only begins with the list's is dropped", async (world) => {
+    const { store } = world;
+    await store.enqueue(ask("a"));
+    await store.enqueue(ask("a", { nonce: nonce(BOB), name: "greeting", ifExists: "replace" }));
+    await store.enqueue(ask("b", { name: "greeting" }));
+    await store.enqueue(ask("b", { nonce: nonce(BOB), name: "greet", ifExists: "replace" }));
+    assert.deepEqual(await claimIds(store, 1), ["b"]);
+    assert.deepEqual(await claimIds(store, 1, { listener: TWO, names: ["greeting"] }), ["a"]);
+  });
+}
+
+/** A server's time goes on while a test asks. */
+function near(life: number | null, expected: number): void {
+  assert.ok(life !== null && life <= expected + 100 && life > expected - 5_000, `lives ${life} ms, not ${expected}`);
+}
