@@ -106,15 +106,8 @@ export function checkAllEnded({ journal }: Simulation): void {
 /** I17: when all has ended and all lives are over, nothing is left. */
 export function checkNothingLeft({ journal, server, keys }: Simulation): void {
   const robbed = [...journal.runs.values()].filter(({ isRobbed }) => isRobbed);
-  const met = new Set(journal.outages.map(({ kind }) => kind));
   for (const key of Object.keys(server.world.dump(server.time + ALL_LIVES))) {
-    if (
-      robbed.some(({ id, head }) => key === keys.record(id) || key === keys.joined(id) || key.endsWith(`|${head.name}`))
-    ) continue;
-    // Counters whose key alone was evicted come back without their life time, until their list is empty.
-    if (met.has("eviction") && key.includes("|task-stats|")) continue;
-    // A script that stopped between an end and its messages leaves who joined, until the id is used again.
-    if (met.has("half way") && key.includes("|task-joined:")) continue;
+    if (robbed.some(({ id, head }) => key === keys.record(id) || key.endsWith(`|${head.name}`))) continue;
     journal.violate("I17 nothing is left", `${key} is there for ever`);
   }
 }
