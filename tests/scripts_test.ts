@@ -184,10 +184,11 @@ describe("scripts", () => {
   });
 
   it("what stands in the list of ended tasks and is none of ours is dropped", async () => {
-    await port.exec([["RPUSH", keys.done("a"), "garbage", ""], ["HSET", keys.stats("a"), "doneBytes", "0"]]);
+    await port.exec([["RPUSH", keys.done("a"), "garbage", ""], ["HSET", keys.stats("a"), "doneBytes", "1000"]]);
     await store.enqueue(request("t1"));
     await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
-    assert.equal((await store.counts("a")).done, 1);
+    const { done, doneBytes } = await store.counts("a");
+    assert.deepEqual([done, doneBytes], [1, 1_000 + (await value("GET", keys.record("t1")) as string).length]);
   });
 
   it("an entry that no death of its task left is no dead letter, and its record is not its own to take along", async () => {
@@ -202,6 +203,14 @@ describe("scripts", () => {
     assert.equal((await store.read("t1"))!.state, "failed");
     await port.exec([["ZADD", keys.dead("a"), "1", "t1"]]);
     assert.deepEqual(await store.dead("a"), { total: 0, entries: [] });
+  });
+
+  it("an entry that stayed behind makes no dead letter of what has succeeded", async () => {
+    await store.enqueue(request("t1"));
+    await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
+    await port.exec([["ZADD", keys.dead("a"), String(now), "t1"], ["PERSIST", keys.record("t1")]]);
+    await store.take({ id: "t1", reader: CLIENT });
+    assert.notEqual(await value("PTTL", keys.record("t1")), -1);
   });
 
   it("a count that outlived its list begins anew with it", async () => {

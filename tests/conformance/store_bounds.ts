@@ -32,6 +32,7 @@ export function testBounds(open: OpenWorld): void {
   testPutAgain(open);
   testWithdrawAgain(open);
   testLives(open);
+  testPlaces(open);
 }
 
 /** So many enqueued tasks fail for good, in one turn, which Redis is told in one call. */
@@ -239,6 +240,50 @@ function testLives(open: OpenWorld): void {
     await store.enqueue(ask("b", { nonce: nonce(BOB), name: "greet", ifExists: "replace" }));
     assert.deepEqual(await claimIds(store, 1), ["b"]);
     assert.deepEqual(await claimIds(store, 1, { listener: TWO, names: ["greeting"] }), ["a"]);
+  });
+}
+
+function testPlaces(open: OpenWorld): void {
+  inWorld(open, "of what is due 64 come forward in a claim, and the next one is due at once", async (world) => {
+    const { store } = world;
+    await Promise.all(Array.from({ length: 70 }, (_, n) => store.enqueue(ask(`a${n}`, { delay: 1_000 }))));
+    await world.advance(1_000);
+    assert.equal((await store.claim(claimOf(1, { free: 1 }))).nextIn, 0);
+    assert.deepEqual(await store.counts("greet").then(({ queued, scheduled }) => [queued, scheduled]), [63, 6]);
+  });
+
+  inWorld(open, "an enqueue drops the dead hints at the head, two more than it brings", async (world) => {
+    const { store } = world;
+    await store.enqueue(ask("head"));
+    for (let n = 0; n < 10; n++) {
+      await store.enqueue(ask(`a${n}`));
+      await store.cancel({ id: `a${n}` });
+    }
+    await store.cancel({ id: "head" });
+    assert.equal((await world.hints("greet")).length, 11);
+    await store.enqueue(ask("b"));
+    assert.deepEqual(await world.hints("greet"), [...[2, 3, 4, 5, 6, 7, 8, 9].map((n) => `a${n}`), "b"]);
+  });
+
+  inWorld(open, "released for one millisecond a task is delayed", async (world) => {
+    const task = own(await claimed(world, "a"));
+    assert.equal((await world.store.release([task], 1))[0]?.state, "scheduled");
+    await world.advance(1);
+    assert.deepEqual(await claimIds(world.store, 2), ["a"]);
+  });
+
+  inWorld(open, "a run of another name takes nothing of the old one's places along", async (world) => {
+    const { store } = world;
+    const mine = { ownIfUnattended: { owner: ADA, lease: LEASE } };
+    await store.enqueue(ask("a", mine));
+    await store.enqueue(ask("a", { ...mine, nonce: nonce(BOB), name: "other", ifExists: "replace" }));
+    await store.enqueue(ask("b", { delay: 1_000 }));
+    await store.enqueue(ask("b", { delay: 1_000, nonce: nonce(BOB), name: "other", ifExists: "replace" }));
+    const places = async (name: string) => {
+      const { running, scheduled } = await store.counts(name);
+      return [running, scheduled];
+    };
+    assert.deepEqual([await places("greet"), await places("other")], [[0, 0], [1, 1]]);
   });
 }
 

@@ -23,12 +23,11 @@ const limitOf = ({ steps }: Walk) => 12_000 + 5 * steps;
 /** What knows more of scripts than two stores that agree: bounds, many tasks, a full Redis. */
 const TESTS = [
   "./tests/store/redis_store_test.ts",
-  "./tests/store/repeat_test.ts",
   "./tests/scripts_test.ts",
+  "./tests/claim_steps_test.ts",
+  "./tests/store/repeat_test.ts",
   "./tests/faults/queue_bytes_test.ts",
   "./tests/dead_letters_test.ts",
-  "./tests/other_languages_test.ts",
-  "./tests/limits_test.ts",
 ];
 
 interface Walk {
