@@ -156,6 +156,16 @@ describe("Leases", () => {
     assert.equal(calls.length, 2);
   });
 
+  it("are renewed while there are any, whichever has gone", async () => {
+    const { clock, calls, leases, add } = setUp();
+    const [a, b] = [add("a"), add("b")];
+    leases.remove(a.ownership);
+    await clock.advance(10_000);
+    assert.deepEqual(calls.map(({ tasks }) => tasks.map(({ id }) => id)), [["b"]]);
+    leases.remove(b.ownership);
+    assert.equal(clock.pending, 0);
+  });
+
   it("are not asked for more often because one of them has run out", async () => {
     const { clock, calls, server, add } = setUp();
     add("first");

@@ -324,7 +324,9 @@ describe("Listener", () => {
     const names = Array.from({ length: 257 }, (_, at) => `n${at}`);
     assert.throws(() => makeListener(store, () => 1, { names }), RangeError);
     assert.throws(() => makeListener(store, () => 1, { names: [] }), RangeError);
-    assert.throws(() => makeListener(store, () => 1, { workers: 0 }), RangeError);
+    for (const workers of [0, 1.5]) {
+      assert.throws(() => makeListener(store, () => 1, { workers }), RangeError);
+    }
     const listener = makeListener(store, () => 1);
     await listener.run(AbortSignal.abort());
     await assert.rejects(listener.run(AbortSignal.abort()), TypeError);

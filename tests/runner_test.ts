@@ -1,13 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { ConnectionLostError } from "../src/errors.ts";
+import { ConnectionLostError, TaskTimeoutError } from "../src/errors.ts";
 import { settingsOf } from "../src/options.ts";
 import { Runner } from "../src/runner.ts";
+import type { RunError } from "../src/run_error.ts";
+import { Stopper } from "../src/stopper.ts";
+import type { Submission } from "../src/submission.ts";
 import type { OwnerAnswer, Store } from "../src/store/store.ts";
 import { FakeClock } from "./support/fake_clock.ts";
 import { never, openMemory, withVerbs } from "./support/listening.ts";
 
 const CLIENT = "client000000";
+
+/** A clock whose timers come late. */
+class LateClock extends FakeClock {
+  late = 0;
+
+  override monotonic(): number {
+    return super.monotonic() + this.late;
+  }
+}
 
 /** A task that the queue gives to the client, since nobody listens. */
 async function given(store: Store): Promise<Extract<Awaited<ReturnType<Store["enqueue"]>>, { verdict: "owned" }>> {
@@ -108,5 +120,63 @@ describe("the outcome of what the queue gave to a client", () => {
     assert.equal(execution.state, "abandoned");
     assert.equal((await store.read("t"))?.state, "queued");
     assert.equal(starts, 0);
+  });
+
+  it("is ours when the store does not say in time", async () => {
+    const clock = new FakeClock();
+    const { store } = openMemory(clock);
+    const silent = withVerbs(store, { complete: () => never() });
+    const settings = settingsOf({ clock, taskFn: () => 42, lease: 60_000, log: () => {} });
+    const { record } = await given(store);
+    const execution = new Runner({ store: silent, client: CLIENT, settings }).own(record, clock.monotonic());
+    await clock.advance(1_000);
+    assert.deepEqual(await execution, { state: "succeeded", value: 42 });
+  });
+});
+
+describe("a run in no queue", () => {
+  function submission(change: Partial<Submission> = {}): Submission {
+    return {
+      ...{ id: "t", name: "work", params: {}, nonce: `${CLIENT}00000001`, deadline: Infinity, resultTtl: 60_000 },
+      ...{ maxAttempts: 1, options: "" },
+      ...change,
+    };
+  }
+
+  function open(taskFn: () => unknown) {
+    const clock = new LateClock();
+    const { store } = openMemory(clock);
+    const settings = settingsOf({ clock, taskFn, lease: 60_000, log: () => {} });
+    return { clock, store, runner: new Runner({ store, client: CLIENT, settings }) };
+  }
+
+  it("leaves its result when only success is kept, and no failure", async () => {
+    for (const fails of [false, true]) {
+      const { clock, store, runner } = open(() => fails ? Promise.reject(new Error("e")) : 42);
+      const run = runner.here(submission(), "success", new Stopper()).catch(() => "failed");
+      await clock.advance(10);
+      assert.equal(await run, fails ? "failed" : 42);
+      assert.equal((await store.read("t"))?.state, fails ? undefined : "succeeded");
+    }
+  });
+
+  it("has expired when its caller's time is over with its own, and is cancelled otherwise", async () => {
+    const [timeout, other] = [new TaskTimeoutError("time is over"), new Error("another reason")];
+    for (
+      const [reason, waited, name] of [
+        [timeout, 1_000, "TaskTimeoutError"],
+        [timeout, 500, "TaskCancelledError"],
+        [other, 1_000, "TaskCancelledError"],
+      ] as const
+    ) {
+      const { clock, runner } = open(() => never());
+      const gone = new Stopper();
+      const run = runner.here(submission({ deadline: 1_000 }), "success", gone).catch((error: RunError) => error.cause);
+      await clock.advance(waited - 1);
+      clock.late = 1; // Its own timer has not fired yet.
+      gone.abort(reason);
+      await clock.advance(0);
+      assert.equal((await run as Error).name, name, `${reason.message} after ${waited} ms`);
+    }
   });
 });

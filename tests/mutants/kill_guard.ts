@@ -16,9 +16,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SEEDS = ["--seeds", "48", "--from", "1"];
 /** By file, the tests that are nearest to it: they come first, as they are quick. */
 const NEAR: Readonly<Record<string, readonly string[]>> = {
-  "src/listener.ts": ["listener_test", "health_test"],
-  "src/claim_loop.ts": ["listener_test", "suspects_test", "name_rota_test"],
-  "src/attempt.ts": ["attempt_test", "attempt_ending_test", "events_test", "retries_test", "runner_test"],
+  "src/listener.ts": ["listener_claims_test", "listener_test", "health_test"],
+  "src/claim_loop.ts": ["listener_claims_test", "listener_test", "suspects_test", "name_rota_test", "health_test"],
+  "src/attempt.ts": ["attempt_test", "attempt_ending_test", "events_test", "retries_test", "serializer_test"],
   "src/attempt_ending.ts": ["attempt_ending_test", "attempt_test", "retries_test", "events_test"],
   "src/runner.ts": ["runner_test", "cancel_test", "events_test", "policy_test"],
   "src/leases.ts": ["leases_test"],
