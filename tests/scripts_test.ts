@@ -242,6 +242,14 @@ describe("scripts", () => {
     assert.deepEqual(answer, { verdict: "refused", state: "scheduled" });
   });
 
+  it("withdraw does not start again what has ended and left an entry among the delayed", async () => {
+    await store.enqueue(request("t1"));
+    await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");
+    await port.exec([["ZADD", keys.scheduled("a"), "1", "t1"]]);
+    const answer = await store.withdraw({ id: "t1", nonce: `${CLIENT}00000001`, owner: CLIENT, lease: 1_000 });
+    assert.deepEqual(answer, { verdict: "refused", state: "succeeded" });
+  });
+
   it("take of a run leaves another run of the same id alone", async () => {
     await store.enqueue(request("t1"));
     await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");

@@ -5,6 +5,7 @@
  */
 import { describe } from "node:test";
 import { testClaim } from "./store_claim.ts";
+import { testAgain } from "./store_again.ts";
 import { testAside } from "./store_aside.ts";
 import { testBounds } from "./store_bounds.ts";
 import { testClient } from "./store_client.ts";
@@ -33,6 +34,7 @@ export function testStore(name: string, open: OpenWorld): void {
   });
   describe(`${name}: what cannot be read`, () => testAside(open));
   describe(`${name}: ended tasks`, () => testEnded(open));
-  describe(`${name}: bounds and repetitions`, () => testBounds(open));
+  describe(`${name}: bounds`, () => testBounds(open));
+  describe(`${name}: calls that come again`, () => testAgain(open));
   describe(`${name}: messages and bells`, () => testMessages(open));
 }

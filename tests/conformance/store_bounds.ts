@@ -1,10 +1,9 @@
 /**
- * Bounds to the last entry, and calls that come once more: where one less or one more would not be seen elsewhere.
+ * Bounds to the last entry: where one less or one more would not be seen elsewhere.
  *
  * @module
  */
 import assert from "node:assert/strict";
-import type { PutRequest } from "../../src/store/store.ts";
 import {
   ADA,
   ask,
@@ -20,7 +19,6 @@ import {
   own,
   stateOf,
   type StoreWorld,
-  TWO,
 } from "./store_kit.ts";
 
 const FAILED = { state: "failed", outcome: "\n!{}" } as const;
@@ -29,9 +27,6 @@ const FAILED = { state: "failed", outcome: "\n!{}" } as const;
 export function testBounds(open: OpenWorld): void {
   testDeadLetters(open);
   testEndedList(open);
-  testPutAgain(open);
-  testWithdrawAgain(open);
-  testLives(open);
   testPlaces(open);
 }
 
@@ -115,6 +110,23 @@ function testEndedList(open: OpenWorld): void {
     assert.equal(await stateOf(world, "b"), "succeeded");
   }, { doneBytes: 1 });
 
+  inWorld(open, "a run that ended in the same millisecond as the one before it stays", async (first) => {
+    const twice = async ({ store }: StoreWorld) => {
+      await store.complete(own(await claimed({ store } as StoreWorld, "a", 1)), "\njson=1");
+      const again = await claimed({ store } as StoreWorld, "a", 2, { nonce: nonce(BOB), ifExists: "replace" });
+      await store.complete(own(again), "\njson=1");
+    };
+    await twice(first);
+    await finished(first, "b", "succeeded", 3);
+    const world = await open({ doneBytes: (await first.store.counts("greet")).doneBytes - 1 });
+    await twice(world);
+    await world.advance(30_000);
+    await finished(world, "b", "succeeded", 3);
+    const [{ done }, state] = [await world.store.counts("greet"), await stateOf(world, "a")];
+    await world.close();
+    assert.deepEqual([done, state], [2, "succeeded"]);
+  });
+
   for (const excess of [0, 1]) {
     inWorld(open, `${excess} bytes too many are ${excess === 0 ? "none" : "one too many"}`, async (first) => {
       await finished(first, "a", "succeeded", 1);
@@ -128,119 +140,6 @@ function testEndedList(open: OpenWorld): void {
       assert.equal(done, 2 - excess);
     });
   }
-}
-
-function localTask(change: Partial<PutRequest> = {}): PutRequest {
-  const { delay: _d, maxAttempts: _m, ifExists: _i, ...task } = ask("a");
-  return { ...task, kind: "local", state: "running", owner: ADA, outcome: "", ...change };
-}
-
-function testPutAgain(open: OpenWorld): void {
-  inWorld(open, "an end that its reader has taken is not written again", async ({ store }) => {
-    const end = localTask({ state: "succeeded", outcome: "\njson=1" });
-    await store.put(end);
-    await store.take({ id: "a", reader: BOB });
-    assert.deepEqual(await store.put({ ...end, outcome: "\njson=2" }), { verdict: "written", state: "succeeded" });
-    assert.equal((await store.take({ id: "a", reader: BOB }))?.outcome, "\njson=1");
-  });
-
-  inWorld(open, "a stored task, and one that was deleted, make room for another run", async ({ store }) => {
-    await store.put(localTask({ kind: "enqueued", state: "stored" }));
-    const stored = localTask({ kind: "enqueued", state: "stored", nonce: nonce(BOB) });
-    assert.equal((await store.put(stored)).verdict, "written");
-    assert.deepEqual(await store.remove({ id: "a" }), { verdict: "removed" });
-    assert.equal((await store.put({ ...stored, nonce: nonce(BOB, 2) })).verdict, "written");
-  });
-
-  inWorld(open, "a deadline of one millisecond is one", async ({ store }) => {
-    await store.put(localTask({ timeout: 1 }));
-    assert.notEqual((await store.read("a"))?.deadline, 0);
-  });
-
-  inWorld(open, "an acknowledge that comes twice changes nothing", async (world) => {
-    const { store } = world;
-    const task = own(await claimed(world, "a"));
-    await store.cancel({ id: "a" });
-    await store.fail(task, { state: "cancelled", outcome: "\n" });
-    await store.take({ id: "a", reader: ADA });
-    for (const _ of [1, 2]) {
-      await store.acknowledge({ id: "a", reader: ADA });
-      assert.equal((await store.readHeader("a"))?.cancelAsked, true);
-    }
-  });
-}
-
-function testWithdrawAgain(open: OpenWorld): void {
-  const request = { id: "a", nonce: nonce(ADA), owner: ADA, lease: LEASE };
-
-  inWorld(open, "what was withdrawn and has ended is not ours again", async ({ store }) => {
-    await store.enqueue(ask("a"));
-    const answer = await store.withdraw(request);
-    assert.equal(answer.verdict, "owned");
-    if (answer.verdict !== "owned") return;
-    await store.complete(own(answer.record), "\njson=1");
-    assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "succeeded" });
-  });
-
-  inWorld(open, "what a listener runs, and a run in no queue, are not ours", async (world) => {
-    const { store } = world;
-    await claimed(world, "a");
-    assert.deepEqual(await store.withdraw(request), { verdict: "refused", state: "running" });
-    await store.put({ ...localTask(), id: "b" });
-    assert.deepEqual(await store.withdraw({ ...request, id: "b" }), { verdict: "refused", state: "running" });
-  });
-
-  inWorld(open, "withdrawn again it is leased again", async ({ store, advance }) => {
-    await store.enqueue(ask("a"));
-    for (const _ of [1, 2, 3]) {
-      assert.equal((await store.withdraw(request)).verdict, "owned");
-      await advance(LEASE - 1);
-    }
-    assert.deepEqual(await claimIds(store, 1), []);
-  });
-
-  for (const isLate of [false, true]) {
-    inWorld(
-      open,
-      `a due one leaves the delayed ones when it is withdrawn${isLate ? " too late" : ""}`,
-      async (world) => {
-        const { store } = world;
-        await store.enqueue(ask("a", { delay: 1_000, timeout: 2_000 }));
-        await world.advance(isLate ? 2_000 : 1_000);
-        assert.equal((await store.withdraw(request)).verdict, isLate ? "refused" : "owned");
-        assert.equal((await store.counts("greet")).scheduled, 0);
-      },
-    );
-  }
-}
-
-function testLives(open: OpenWorld): void {
-  inWorld(open, "a shorter lease does not shorten the life that a longer one gave", async (world) => {
-    const { store, life, keys } = world;
-    const [long, short] = [400_000, 300_000];
-    await store.enqueue(ask("a", { timeout: 10_000 }));
-    const claim = async (sequence: number, lease: number) =>
-      own((await store.claim(claimOf(sequence, { lease }))).tasks[0]!);
-    const first = await claim(1, long);
-    near(await life(keys.record("a")), 2 * long);
-    await store.renew({ owner: first.owner, lease: short, tasks: [first] });
-    near(await life(keys.record("a")), 2 * long);
-    await store.release([first]);
-    await claim(2, short);
-    near(await life(keys.record("a")), 2 * long);
-    await claim(2, short); // A replay.
-    near(await life(keys.record("a")), 2 * long);
-  });
-
-  inWorld(open, "a hint of a task whose name only begins with the list's is dropped", async (world) => {
-    const { store } = world;
-    await store.enqueue(ask("a"));
-    await store.enqueue(ask("a", { nonce: nonce(BOB), name: "greeting", ifExists: "replace" }));
-    await store.enqueue(ask("b", { name: "greeting" }));
-    await store.enqueue(ask("b", { nonce: nonce(BOB), name: "greet", ifExists: "replace" }));
-    assert.deepEqual(await claimIds(store, 1), ["b"]);
-    assert.deepEqual(await claimIds(store, 1, { listener: TWO, names: ["greeting"] }), ["a"]);
-  });
 }
 
 function testPlaces(open: OpenWorld): void {
