@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, it } from "node:test";
+import { Script } from "../../src/store/redis/script.ts";
 import { findFaults } from "../../tools/build_npm.ts";
+import { until } from "../support/wait.ts";
 import { ROOT } from "./kit.ts";
 
 const { exports } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
@@ -29,13 +31,24 @@ describe("importing errand", () => {
   const loaded = namesOf(loadedWith(join(ROOT, exports["."])));
 
   it("loads every file that it names", () => {
-    assert.ok(loaded.includes("src/queue.ts") && loaded.includes("src/adapters/ioredis.ts"), loaded.join(" "));
+    assert.ok(loaded.includes("src/queue.ts") && loaded.includes("src/listener.ts"), loaded.join(" "));
     for (const path of loaded.filter((name) => name.endsWith(".ts"))) assert.ok(existsSync(join(ROOT, path)), path);
   });
 
   it("loads no package and no command line", () => {
     assert.deepEqual(loaded.filter((name) => !name.startsWith("src/") && !/^(mod\.ts$|node:)/.test(name)), []);
     assert.deepEqual(loaded.filter((name) => name.startsWith("src/cli")), []);
+  });
+
+  it("loads of the runtimes only what they share, and nothing that makes a connection", () => {
+    assert.deepEqual(loaded.filter((name) => name.startsWith("node:")).sort(), ["node:async_hooks", "node:timers"]);
+    assert.deepEqual(loaded.filter((name) => name.startsWith("src/adapters/")), ["src/adapters/connect.ts"]);
+  });
+
+  it("hashes no script: that waits for its first use", async () => {
+    const script = new Script("late", "return 1");
+    assert.equal(script.sha, null);
+    assert.equal(await until(() => script.sha, "the hash is known"), "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
   });
 });
 
