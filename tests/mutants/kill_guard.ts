@@ -22,8 +22,8 @@ const NEAR: Readonly<Record<string, readonly string[]>> = {
   "src/attempt_ending.ts": ["attempt_ending_test", "attempt_test", "retries_test", "events_test"],
   "src/runner.ts": ["runner_test", "cancel_test", "events_test", "policy_test"],
   "src/leases.ts": ["leases_test"],
-  "src/inbox.ts": ["inbox_test", "calls_test", "queue_test"],
-  "src/waiter.ts": ["calls_test", "inbox_test", "cancel_test", "queue_test"],
+  "src/inbox.ts": ["inbox_test", "inbox_doubts_test", "calls_test", "queue_test"],
+  "src/waiter.ts": ["calls_test", "inbox_test", "inbox_doubts_test", "cancel_test", "queue_test"],
 };
 const ALL: readonly string[] = [
   ...[
