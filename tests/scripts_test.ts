@@ -250,6 +250,28 @@ describe("scripts", () => {
     assert.deepEqual(answer, { verdict: "refused", state: "succeeded" });
   });
 
+  it("a lease of what is gone makes no dead letter, and one under another name takes nothing back", async () => {
+    await store.enqueue(request("t1"));
+    await store.enqueue(request("t2"));
+    await claim(1);
+    await port.exec([["DEL", keys.record("t1")], ["ZADD", keys.lease("b"), "1", "t2"]]);
+    now += 500;
+    await claim(2, ["b"]);
+    assert.equal((await store.readHeader("t2"))!.state, "running");
+    now += 1_000;
+    const { tasks, aside } = await claim(3);
+    assert.deepEqual([tasks.map(({ id }) => id), aside, (await store.dead("a")).total], [["t2"], [], 0]);
+  });
+
+  for (const [length, isNewer] of [[113, false], [114, true]] as const) {
+    it(`a later version's record has a header: ${length} bytes are ${isNewer ? "one" : "none"}`, async () => {
+      const text = "2".padEnd(length, "x");
+      await port.exec([["SET", keys.record("bad"), text], ["RPUSH", keys.queue("a"), "bad"]]);
+      assert.deepEqual((await claim(1)).aside, isNewer ? [] : ["bad"]);
+      assert.equal((await store.remove({ id: "bad", name: "a" })).verdict, isNewer ? "refused" : "removed");
+    });
+  }
+
   it("take of a run leaves another run of the same id alone", async () => {
     await store.enqueue(request("t1"));
     await store.complete(own((await claim(1)).tasks[0]!), "\njson=1");

@@ -44,6 +44,7 @@ export async function deadIds({ store }: StoreWorld, page = {}): Promise<[string
 export function testDead(open: OpenWorld): void {
   testEntries(open);
   testEntriesEnd(open);
+  testLivesAgain(open);
   testBounds(open);
 }
 
@@ -69,6 +70,7 @@ function testEntries(open: OpenWorld): void {
       await advance(60_000);
     }
     assert.deepEqual(await deadIds(world), [["a"], 1]);
+    assert.match((await store.read("a"))!.outcome, /its listeners died 4 times/);
   });
 
   inWorld(open, "a bare JSON task that failed is one", async (world) => {
@@ -160,6 +162,14 @@ function testEntriesEnd(open: OpenWorld): void {
     for (const [n, id] of ["a", "b", "c"].entries()) await dies(world, id, n + 1);
     await world.overwrite("b", '{"params":1}');
     assert.deepEqual(await deadIds(world, { limit: 2 }), [["a", "c"], 2]);
+  });
+}
+
+function testLivesAgain(open: OpenWorld): void {
+  inWorld(open, "an entry whose task lives again is dropped by whoever looks", async (world) => {
+    await dies(world, "a", 1);
+    await world.overwrite("a", (await world.text("a"))!.replace(/^15/, "12"));
+    assert.deepEqual(await deadIds(world), [[], 0]);
   });
 }
 
