@@ -25,6 +25,7 @@ export function testAgain(open: OpenWorld): void {
   testPutAgain(open);
   testWithdrawAgain(open);
   testLives(open);
+  testEnqueueAgain(open);
 }
 
 function localTask(change: Partial<PutRequest> = {}): PutRequest {
@@ -156,6 +157,31 @@ function testLives(open: OpenWorld): void {
     assert.deepEqual(await world.hints("greet"), ["head", "a", "b"]);
     assert.deepEqual(await claimIds(store, 1), ["head", "b"]);
     assert.deepEqual(await claimIds(store, 1, { listener: TWO, names: ["greeting"] }), ["a"]);
+  });
+}
+
+function testEnqueueAgain(open: OpenWorld): void {
+  const mine = { ownIfUnattended: { owner: ADA, lease: LEASE } };
+
+  inWorld(open, "an enqueue that comes again owns neither what has ended nor what a listener runs", async (world) => {
+    const { store } = world;
+    const answer = await store.enqueue(ask("a", mine));
+    assert.equal(answer.verdict, "owned");
+    if (answer.verdict !== "owned") return;
+    await store.complete(own(answer.record), "\njson=1");
+    assert.equal((await store.enqueue(ask("a", mine))).verdict, "ended");
+    await claimed(world, "b");
+    assert.notEqual((await store.enqueue(ask("b", mine))).verdict, "owned");
+  });
+
+  inWorld(open, "a reject finds what has ended, however late, and not what was deleted", async (world) => {
+    const { store } = world;
+    const reject = { ifExists: "reject", nonce: nonce(BOB) } as const;
+    await store.put(localTask({ state: "succeeded", timeout: 1_000, outcome: "\njson=1" }));
+    await world.advance(2_000);
+    assert.equal((await store.enqueue(ask("a", reject))).verdict, "exists");
+    await store.remove({ id: "a" });
+    assert.equal((await store.enqueue(ask("a", reject))).verdict, "accepted");
   });
 }
 
