@@ -28,6 +28,7 @@ import { guardMutants, type SourceMutant } from "../tests/mutants/typescript.ts"
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LIST = join(ROOT, "tests/mutants/list.jsonl");
+const SURVIVORS = join(ROOT, "tests/mutants/survivors.md");
 
 /** A mutant as it stands in the list; `caught`: by what, `no`: it survives, absent: not tried yet. */
 interface Entry {
@@ -72,12 +73,29 @@ function writeList(mutants: readonly Mutant[], verdicts: ReadonlyMap<string, str
   writeFileSync(LIST, entries.map((entry) => `${entry}\n`).join(""));
 }
 
-function tell(entries: readonly Entry[]): void {
-  const count = (is: (entry: Entry) => boolean) => entries.filter(is).length;
-  const tried = count(({ caught }) => caught !== undefined);
-  const survived = count(({ caught }) => caught === "no");
-  const share = tried === 0 ? 0 : (tried - survived) * 100 / tried;
-  console.log(`mutants: ${entries.length}, tried ${tried}, survived ${survived}, caught ${share.toFixed(1)}%`);
+/** The survivors that are explained one by one: the lines of the fenced blocks. */
+function readExplained(): string[] {
+  const blocks = readFileSync(SURVIVORS, "utf8").split("```").filter((_, index) => index % 2 === 1);
+  return blocks.flatMap((block) => block.split("\n").slice(1).filter(Boolean));
+}
+
+/** Prints the figures. False when an explanation explains no survivor. */
+function tell(entries: readonly Entry[]): boolean {
+  const verdicts = new Map(entries.map(({ id, caught }) => [id, caught]));
+  const explained = readExplained();
+  const idle = explained.filter((id) => verdicts.get(id) !== "no");
+  for (const id of idle) console.log(`explained, but no survivor: ${id}`);
+  const [all, survived] = [entries.length, entries.filter(({ caught }) => caught === "no").length];
+  const untried = entries.filter(({ caught }) => caught === undefined).length;
+  const caught = all - untried - survived;
+  const equivalent = explained.length - idle.length;
+  const percent = (part: number, whole: number) => `${(part * 100 / whole).toFixed(1)}%`;
+  console.log(
+    `mutants: ${all}, caught ${caught} (${percent(caught, all)}; of those that differ ${
+      percent(caught, all - equivalent)
+    }), equivalent ${equivalent}, not settled ${survived - equivalent}, untried ${untried}`,
+  );
+  return idle.length === 0;
 }
 
 async function run(mutants: readonly (LuaMutant | SourceMutant)[], verdicts: Map<string, string>): Promise<void> {
@@ -121,7 +139,7 @@ if (values.write || (values.run && values.part === "1/1")) {
   if (added.length + gone.length > 0) {
     console.log(`${added.length} new, ${gone.length} gone: deno task mutants --write`);
   }
-  tell([...list.values()]);
-  process.exitCode = added.length + gone.length > 0 ? 1 : 0;
+  const isSound = tell([...list.values()]);
+  process.exitCode = added.length + gone.length > 0 || !isSound ? 1 : 0;
 }
 process.exit();

@@ -24,6 +24,7 @@ const CHECKS = {
   "architecture": ["run", "-A", "tools/check.ts"],
   "versions": ["run", "-A", "tools/sync_version.ts", "--check"],
   "scripts": ["run", "-A", "tools/sync_lua.ts", "--check"],
+  "mutants": ["run", "-A", "tools/mutants.ts"],
 };
 
 /** The long forms: `deno task model --steps 100000`, `deno task sim --seeds 1000000`, `deno task spin --large`, `deno task soak --minutes 10`. */

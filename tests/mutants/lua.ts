@@ -91,13 +91,22 @@ function editsOf(source: string): Edit[] {
   );
 }
 
+/** By the line, the place in it and the new text: most lines stand in every script, and parsing takes its time. */
+const parsed = new Map<string, boolean>();
+
 function parses(source: string, { range: [from, to], text }: Edit): boolean {
+  const start = source.lastIndexOf("\n", from - 1) + 1;
+  const key = [source.slice(start, source.indexOf("\n", to)), from - start, to - from, text].join("\0");
+  const known = parsed.get(key);
+  if (known !== undefined) return known;
+  let isFine = true;
   try {
     luaparse.parse(source.slice(0, from) + text + source.slice(to), { luaVersion: "5.1" });
-    return true;
   } catch {
-    return false;
+    isFine = false;
   }
+  parsed.set(key, isFine);
+  return isFine;
 }
 
 function editsAt(source: string, node: Node, parents: readonly Node[]): Edit[] {
