@@ -171,6 +171,17 @@ function testPlaces(open: OpenWorld): void {
     assert.deepEqual(await claimIds(world.store, 2), ["a"]);
   });
 
+  inWorld(
+    open,
+    "a run that takes the place of a running one of the same name keeps its own lease",
+    async ({ store }) => {
+      const mine = { ownIfUnattended: { owner: ADA, lease: LEASE } };
+      await store.enqueue(ask("a", mine));
+      await store.enqueue(ask("a", { ...mine, nonce: nonce(BOB), ifExists: "replace" }));
+      assert.equal((await store.counts("greet")).running, 1);
+    },
+  );
+
   inWorld(open, "a run of another name takes nothing of the old one's places along", async (world) => {
     const { store } = world;
     const mine = { ownIfUnattended: { owner: ADA, lease: LEASE } };
