@@ -66,7 +66,7 @@ describe("a listener behind a bad network", () => {
     SLOW,
     async () => {
       await listens();
-      near.muteAt(claimScript.sha!);
+      near.muteAt(await until(() => claimScript.sha, "the hash is known"));
       const answer = ask("t");
       await until(async () => (await client.getTask("t"))?.state === "running", "Redis has given it away");
       assert.equal(starts.size, 0, "and the listener has not heard of it");

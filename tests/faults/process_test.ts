@@ -123,7 +123,7 @@ describe("listener processes of three runtimes", () => {
     proxy.freeze();
     await elapse(50); // A claim that has passed it already is done, and finds nothing.
     await client.queue.enqueue(id, name, 50, { timeout: 30_000 });
-    proxy.muteAt(claimScript.sha!);
+    proxy.muteAt(await until(() => claimScript.sha, "the hash is known"));
     proxy.thaw();
     await until(async () => (await client.recordOf(id)).state === "running", `${id} is claimed`);
     assert.ok(proxy.isMuted);

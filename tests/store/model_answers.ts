@@ -32,9 +32,16 @@ export function isWrongType(answer: unknown): boolean {
   return JSON.stringify(answer ?? null).includes("WRONGTYPE");
 }
 
-/** A keyspace without life times. */
+/** A keyspace without life times and without who has joined: another item of a call that is refused may have. */
 export function valuesOf(keyspace: Keyspace): unknown {
-  return [...keyspace].map(([key, { value }]) => [key, value]);
+  return [...keyspace]
+    .filter(([key]) => !key.includes("|task-joined:"))
+    .map(([key, { value }]) => [key, key.includes("|task-result:") ? unjoined(value) : value]);
+}
+
+/** A record without its flag of joins. */
+function unjoined(record: unknown): unknown {
+  return typeof record === "string" ? record.replace(/^(1\d\d)\d/, (_, head) => `${head}0`) : record;
 }
 
 /** The ownerships that an answer, or those of one turn, brought. */

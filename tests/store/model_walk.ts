@@ -213,8 +213,10 @@ class Walk {
       const after = (await this.#look()).keyspace;
       assert.deepEqual(valuesOf(after), valuesOf(before), "a refused call has written something");
     } else {
-      assert.deepEqual(actual, await settled(call(this.#memory)), "the answers on a full Redis differ");
-      // Who joins a task cannot be noted.
+      const expected = await settled(call(this.#memory));
+      // Who joins a task cannot be noted, and a later item of the same call reads that.
+      const same = (answer: unknown) => JSON.stringify(answer ?? null).replaceAll('"joined":true', '"joined":false');
+      assert.deepEqual(JSON.parse(same(actual)), JSON.parse(same(expected)), "the answers on a full Redis differ");
       if (!this.#verbs.has("enqueue")) await this.#compare();
       this.#seen.owned.push(...ownershipsIn(actual));
     }
