@@ -32,7 +32,7 @@ import { settledWithin } from "./until.ts";
 /** A caller that has its result does not wait longer than this, in milliseconds, for Redis to keep it. */
 const KEEP_WAIT = 1_000;
 
-/** So many ownerships that were given up are remembered. */
+/** So many ownerships that are over are remembered. */
 const SPENT_MAX = 1_000;
 
 /** When the queue is closed, what Redis should still hear is waited for so many milliseconds at most. */
@@ -55,7 +55,7 @@ export class Runner {
   readonly #retries: Retries;
   /** By ownership: a call that is answered "owned" twice must not run twice. */
   readonly #owned = new Map<string, Owned>();
-  /** Ownerships that were given up here, the latest; the queue may say later that they are ours still. */
+  /** Ownerships that are over here, the latest: an answer that was on its way may say that they are ours still. */
   readonly #spent = new Set<string>();
   /** What runs in no queue. */
   readonly #here = new Map<Stopper, { readonly id: string; readonly ended: Promise<Execution> }>();
@@ -101,7 +101,7 @@ export class Runner {
     const key = `${record.fence} ${record.id}`;
     const known = this.#owned.get(key);
     if (known !== undefined) return known.run;
-    // A fence that was given up starts nothing again: its handler may run still.
+    // A fence starts nothing again: its handler may run still, or its outcome was stored meanwhile.
     if (this.#isClosed || this.#spent.has(key)) {
       const { id, name, fence } = record;
       void this.#giveBack([{ id, name, fence, owner: this.#context.client }]);
@@ -114,9 +114,9 @@ export class Runner {
     void attempt.settled.then(() => owned.isRunning = false);
     this.#watch.hold(attempt.settled);
     // Not sooner: until its outcome is stored, the queue says that it is ours to run.
-    void attempt.written.then((answer) => {
+    void attempt.written.then(() => {
       this.#owned.delete(key);
-      if (answer === null) this.#spend(key);
+      this.#spend(key);
     });
     return run;
   }

@@ -60,6 +60,25 @@ describe("what the queue gave to a client", () => {
   });
 });
 
+describe("what the queue gave to two callers of a client", () => {
+  it("starts once, though the second hears of it when the first has its answer", async () => {
+    const clock = new FakeClock();
+    const { store } = openMemory(clock);
+    let starts = 0;
+    const settings = settingsOf({ clock, taskFn: () => ++starts, lease: 60_000, log: () => {} });
+    const runner = new Runner({ store, client: CLIENT, settings });
+    const { record } = await given(store);
+    const first = runner.own(record, clock.monotonic());
+    await clock.advance(10);
+    assert.equal((await first).state, "succeeded");
+    assert.equal((await store.read("t"))?.state, "succeeded");
+    assert.equal((await runner.own(record, clock.monotonic())).state, "abandoned", "it waits for the stored answer");
+    await clock.advance(10);
+    assert.equal(starts, 1);
+    assert.equal((await store.read("t"))?.state, "succeeded");
+  });
+});
+
 /** What a run of `taskFn` counts as, when the store gives this answer to its outcome. */
 async function countedAs(
   taskFn: () => unknown,
