@@ -16,14 +16,19 @@ export interface Seen {
   readonly calls: Call[];
   counter: number;
 }
+const FAULTS = ["plant", "flush", "evict", "snapshot", "restore", "damage", "fill"] as const;
+/** The commands that change what a store holds behind its back. */
+export type FaultCommand = Extract<Command, { verb: typeof FAULTS[number] }>;
 /** The commands that are calls of a store. */
-export type CallCommand = Exclude<
-  Command,
-  { verb: "advance" | "plant" | "flush" | "evict" | "snapshot" | "restore" | "damage" | "fill" }
->;
+export type CallCommand = Exclude<Command, { verb: "advance" } | FaultCommand>;
 type Of<V extends Command["verb"]> = Extract<Command, { verb: V }>;
 
 const NAMES = ["x", "y"];
+
+/** Is it one of those? */
+export function isFault(command: Command): command is FaultCommand {
+  return (FAULTS as readonly string[]).includes(command.verb);
+}
 
 /** The call that a command means now; null when what it points to does not exist yet. */
 export function callOf(command: CallCommand, seen: Seen, hasToken: (name: string) => boolean): Call | null {

@@ -39,6 +39,15 @@ export function withoutDeadEntries(keys: Keys, keyspace: Keyspace, isRooted: (id
   return new Map(entries.filter(isSomething));
 }
 
+/** Does an entry of those stand there for this instant (epoch milliseconds)? */
+export function hasDeadEntry(keys: Keys, keyspace: Keyspace, isRooted: (id: string) => boolean, at: number): boolean {
+  const isPlace = (key: string) => key.startsWith(keys.lease("")) || key.startsWith(keys.scheduled(""));
+  const count = (space: Keyspace) =>
+    [...space].filter(([key]) => isPlace(key)).flatMap(([, { value }]) => value as [string, number][])
+      .filter(([, score]) => score === at).length;
+  return count(keyspace) > count(withoutDeadEntries(keys, keyspace, isRooted));
+}
+
 /** What cannot be read agrees with every hint: it has still to be set aside, or given its header. */
 function agrees(keys: Keys, keyspace: Keyspace, id: string, state: string, name: string): boolean {
   const text = keyspace.get(keys.record(id))?.value;
