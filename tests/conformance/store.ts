@@ -11,6 +11,7 @@ import { testBounds } from "./store_bounds.ts";
 import { testClient } from "./store_client.ts";
 import { testDead } from "./store_dead.ts";
 import { testRemove, testRequeue } from "./store_dead_change.ts";
+import { testEdges } from "./store_edges.ts";
 import { testEnded } from "./store_ended.ts";
 import { testEnqueue } from "./store_enqueue.ts";
 import type { OpenWorld } from "./store_kit.ts";
@@ -36,5 +37,6 @@ export function testStore(name: string, open: OpenWorld): void {
   describe(`${name}: ended tasks`, () => testEnded(open));
   describe(`${name}: bounds`, () => testBounds(open));
   describe(`${name}: calls that come again`, () => testAgain(open));
+  describe(`${name}: edges`, () => testEdges(open));
   describe(`${name}: messages and bells`, () => testMessages(open));
 }

@@ -13,6 +13,7 @@ import type { StoreWorld } from "../conformance/store_kit.ts";
 import { FakeClock } from "../support/fake_clock.ts";
 import { type RedisServer, startRedis } from "../support/redis_server.ts";
 import { testConnect } from "../support/test_client.ts";
+import { testRedisEdges } from "./redis_edges.ts";
 
 let server: RedisServer;
 let port: RedisPort;
@@ -59,3 +60,4 @@ function openRedis(bounds?: Bounds): Promise<StoreWorld> {
 }
 
 testStore("Redis store", openRedis);
+testRedisEdges(() => ({ url: server.url, port }));

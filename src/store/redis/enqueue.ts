@@ -102,7 +102,7 @@ for i = 1, #ids do
   local id, name, unusual = ids[i], ARGV[at + 1], ARGV[at + 5]
   local ifExists, delay, lease, owner = "j", "0", "0", ""
   if unusual ~= "" then ifExists, delay, lease, owner = string.match(unusual, "^(.),([^,]*),([^,]*),(.*)$") end
-  if not records[i] and not isNew[id] and delay == "0" and (owner == "" or isListened(name)) then
+  if not records[i] and not isNew[id] and delay == "0" and (owner == "" or guarded(isListened, name)) then
     local items = new[name]
     if items then items[#items + 1] = i else new[name] = { i } end
   else
