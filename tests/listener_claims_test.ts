@@ -151,6 +151,40 @@ describe("the claims of a listener", () => {
       assert.equal(renewals, expected, `${wait} ms, ${hasTask}`);
     }
   });
+
+  it("are not tried in each turn while all names are set aside", async () => {
+    let turns = 0;
+    const clock = new class extends FakeClock {
+      override nextTurn(callback: () => void): void {
+        turns += 1;
+        super.nextTurn(callback);
+      }
+    }();
+    const { store: memory } = openMemory(clock);
+    const { claims, store } = watched(memory, refused);
+    const stop = new AbortController();
+    const ended = makeListener(store, () => 1, { clock, interval: 600_000 }).run(stop.signal);
+    const pass = async () => {
+      for (let turn = 0; turn < 10; turn++) await clock.advance(0);
+      return turns;
+    };
+    assert.equal(await pass(), await pass());
+    assert.equal(claims.length, 2);
+    stop.abort();
+    await clock.advance(0);
+    await within(ended, "the end");
+  });
+
+  it("look again at once at a name that filled one, however many names there are", async () => {
+    const { store: memory } = openMemory();
+    const name = "name-35";
+    for (const id of ["a", "b"]) await enqueue(memory, id, {}, { name });
+    const { claims, store } = watched(memory);
+    const names = Array.from({ length: 40 }, (_, at) => `name-${at}`);
+    const listener = makeListener(store, () => 1, { names, workers: 1, interval: 600_000 });
+    await listening(listener, async () => void await inState(memory, "b", "succeeded"));
+    assert.equal(claims[1]?.names[0], name);
+  });
 });
 
 describe("a listener", () => {

@@ -14,6 +14,7 @@ import { enqueueItem, enqueueScript } from "../../src/store/redis/enqueue.ts";
 import { RedisStore } from "../../src/store/redis/redis_store.ts";
 import { BOUNDS } from "../../src/store/ended.ts";
 import { ADA, ask, BOB, claimOf, LEASE, nonce, ONE, own } from "../conformance/store_kit.ts";
+import { deferred } from "../support/listening.ts";
 import { testConnect } from "../support/test_client.ts";
 
 /** What the tests run on. */
@@ -103,6 +104,20 @@ function testSweep(edge: () => Edge): void {
     await Promise.all([plain("a"), plain("b"), late("c"), late("d"), plain("e")]);
     assert.equal(await edge().value("LLEN", keys.queue("greet")), 20 + 3 - (5 + 2));
   });
+
+  it("counts the hints that come back to a list that was lost", async () => {
+    const { keys, store } = edge();
+    const lost = ["a", "b", "c", "d"];
+    await Promise.all(lost.map(plain));
+    await store.claim(claimOf(1, { lease: 1_000 }));
+    await plain("e");
+    edge().now += 1_000;
+    await edge().value("DEL", keys.queue("greet"));
+    // Each of the four comes back to the head of its queue, and is another's at once.
+    const away = { nonce: nonce(BOB), name: "other", ifExists: "replace" } as const;
+    await Promise.all([plain("e"), ...lost.map((id) => store.enqueue(ask(id, away)))]);
+    assert.deepEqual(await edge().value("LRANGE", keys.queue("greet"), "0", "-1"), ["a", "e"]);
+  });
 }
 
 function testFailures(edge: () => Edge, server: () => Server): void {
@@ -171,6 +186,17 @@ function testMoments(edge: () => Edge): void {
     await edge().value("ZADD", keys.dead("other"), String(now), "a");
     assert.deepEqual(await store.dead("other"), { total: 0, entries: [] });
     assert.equal((await store.dead("greet")).total, 1);
+  });
+
+  it("a message of several ends is their ids and nothing else", async () => {
+    const { keys, port, store } = edge();
+    await Promise.all(["a", "b"].map((id) => store.enqueue(ask(id, { timeout: 1_000 }))));
+    const heard = deferred<string>();
+    const inbox = await port.subscribe([keys.inbox(ADA)], heard.resolve, () => {});
+    edge().now += 1_000;
+    await store.claim(claimOf(1));
+    assert.equal(await heard.promise, "1:a1:b");
+    inbox.close();
   });
 
   it("who joins a record in its last millisecond is forgotten with it", async () => {
