@@ -138,9 +138,12 @@ function paramsStay(_: Journal, { before, after, isSame }: Change): Finding {
 /**
  * A live listener that can reach Redis loses no lease. This is what fails when answers are lost for good: tasks that
  * their owner does not know of wait for the end of their leases.
+ *
+ * One such loss is promised: where nobody listens, a late copy of an enqueue whose caller has long given up starts an
+ * ended task anew and gives it to that caller's client, which knows nothing of it. The lease then gives it back.
  */
 function leasesAreLostForAReason(journal: Journal, { before, after, isSame, run }: Change): Finding {
-  if (!isSame || after.crashes <= before!.crashes) return undefined;
+  if (!isSame || after.crashes <= before!.crashes || run.unheardFence === before!.fence) return undefined;
   const owner = journal.processOf(before!.owner);
   if (owner === undefined || owner.dead || owner.closedAt < Infinity) return undefined;
   const { lease } = journal;

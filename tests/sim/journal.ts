@@ -20,6 +20,8 @@ export interface ServerCall {
   readonly process: SimProcess;
   /** Redis' time, epoch milliseconds. */
   readonly time: number;
+  /** A copy of a call that its sender gave up: nobody hears its answer. */
+  readonly isLate: boolean;
 }
 
 /** One run of an id: what became of one nonce. */
@@ -34,6 +36,8 @@ export interface RunLog {
   releases: number;
   /** When its lease was written last, in simulated milliseconds. */
   leasedAt: number;
+  /** The fence under which the late copy of an enqueue gave it to a client that never hears of it; empty = none. */
+  unheardFence: string;
   /** Its place among those that entered the queue at its end; Infinity when it came back or was never there. */
   tail: number;
   /** Simulated milliseconds of its end; Infinity while it lives. */
@@ -205,6 +209,7 @@ export class Journal {
         retries: 0,
         releases: 0,
         leasedAt: this.scheduler.now,
+        unheardFence: "",
         tail: Infinity,
         endedAt: Infinity,
         isTainted: false,
@@ -231,7 +236,10 @@ export class Journal {
     return hints.indexOf(id) !== hints.lastIndexOf(id);
   }
 
-  #grant({ id, after, run }: Change): void {
+  #grant({ id, after, run, call }: Change): void {
+    // A script that stops half way has no answer, and yet the lease is written.
+    run.leasedAt = this.scheduler.now;
+    if (call.isLate && call.name === "enqueue") run.unheardFence = after.fence;
     this.granted.set(`${id} ${Number(after.fence)}`, after.owner);
     this.fences.set(id, after.fence);
     this.#grantedNow.push(run);

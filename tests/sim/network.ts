@@ -198,7 +198,7 @@ export class SimPort implements RedisPort {
       // It was on its way when its sender gave it up: it arrives after the repetition, or long after.
       call.wasRun = true;
       scheduler.at(scheduler.now + rng.between(0, rng.chance(0.5) ? 100 : 5_000), () => {
-        if (!server.isDown && !this.isHealed) server.exec(process, call.commands);
+        if (!server.isDown && !this.isHealed) server.exec(process, call.commands, true);
       });
       return;
     }

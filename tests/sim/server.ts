@@ -75,6 +75,7 @@ export class SimServer {
   /** Part of the scripts that are run twice in a row, which must have the effect of one (I14). */
   twice = 0;
   #isStopping = false;
+  #isLate = false;
   readonly #context: ServerContext;
   readonly #bounds: ReturnType<typeof boundsOf>;
   readonly #waiters = new Set<() => void>();
@@ -108,8 +109,9 @@ export class SimServer {
     return this.#context.scheduler.now < this.fullUntil;
   }
 
-  /** Runs the commands of one write. */
-  exec(process: SimProcess, commands: readonly Command[]): Reply[] {
+  /** Runs the commands of one write; `isLate`: nobody hears the answers. */
+  exec(process: SimProcess, commands: readonly Command[], isLate: boolean = false): Reply[] {
+    this.#isLate = isLate;
     return commands.map((command) => this.#command(process, command));
   }
 
@@ -191,7 +193,7 @@ export class SimServer {
     const name = (verb === "EVAL" ? bySource : bySha).get(script!);
     if (name === undefined) return verb === "EVAL" ? "" : new RedisReplyError("NOSCRIPT No matching script");
     const { journal, rng, trace } = this.#context;
-    const call = { name, words, process, time: this.time };
+    const call = { name, words, process, time: this.time, isLate: this.#isLate };
     journal.begins(call);
     if (this.stops > 0 && WRITERS.has(name)) return this.#stopHalfWay(call);
     let reply = this.#run(name, words);
