@@ -156,8 +156,10 @@ export class Journal {
       if (wrong) this.violate(invariant, `${id}: ${wrong} (${change.call.name} of ${change.call.process.name})`);
     }
     if (change.isGrant) this.#grant(change);
-    if (!isEnded(head) || (old !== null && old.nonce === head.nonce && isEnded(old))) return;
-    run.endedAt = this.scheduler.now;
+    // What ran in no queue may be stored late, over another end (`endIsFinal`): then readers get it.
+    const isOver = old !== null && old.nonce === head.nonce && isEnded(old);
+    if (!isEnded(head) || (isOver && head.kind !== "l")) return;
+    if (!isOver) run.endedAt = this.scheduler.now;
     for (const [value] of head.outcome.matchAll(TOKENS)) this.accepted.add(value);
   }
 
