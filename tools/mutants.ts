@@ -7,7 +7,8 @@
  *     bun tools/mutants.ts --run [--only <part of an id>] [--kind scripts|guards] [--part 1/2]
  *                                  tries to catch those that have no verdict yet; with `--again` all of them
  *     bun tools/mutants.ts --run --by tests|long
- *                                  tries to catch those that survive so far: by more tests, by long searches
+ *                                  tries to catch those that survive so far and are not explained: by more tests, by
+ *                                  long searches
  *
  * The list is `tests/mutants/list.jsonl`: what each mutant is, and what catches it. What survives is explained in
  * `tests/mutants/survivors.md`.
@@ -103,9 +104,11 @@ async function run(mutants: readonly (LuaMutant | SourceMutant)[], verdicts: Map
   const [lua, guards] = [new LuaKiller(), new GuardKiller()];
   const by = values.by as Effort;
   // The short searches are for what was not tried yet, the others for what has survived those.
-  const isTried = (verdict?: string) => !values.again && verdict !== (by === "short" ? undefined : "no");
+  const explained = new Set(readExplained());
+  const isTried = (id: string, verdict = verdicts.get(id)) =>
+    !values.again && (verdict !== (by === "short" ? undefined : "no") || (verdict === "no" && explained.has(id)));
   const isMeant = (mutant: Mutant) => !values.kind || values.kind === ("sources" in mutant ? "scripts" : "guards");
-  const isLeft = ({ id }: Mutant) => id.includes(values.only) && !isTried(verdicts.get(id));
+  const isLeft = ({ id }: Mutant) => id.includes(values.only) && !isTried(id);
   const left = mutants.filter((mutant) => isMeant(mutant) && isLeft(mutant));
   for (const mutant of left.filter((_, index) => index % parts === part - 1)) {
     const killing = "sources" in mutant ? lua.kill(mutant, by) : guards.kill(mutant, by);
