@@ -30,7 +30,7 @@ const CHECKS = {
 /** The long forms: `deno task model --steps 100000`, `deno task sim --seeds 1000000`, `deno task spin --large`, `deno task soak --minutes 10`. */
 const PROOFS = {
   "model = Redis": ["task", "model:bun", "--steps", "10000"],
-  // The same seeds each time: fresh ones still meet exemptions that are too narrow, about one in 1,500.
+  // The same seeds each time: fresh ones still meet exemptions that are too narrow, about one in 4,600.
   "simulation": ["task", "sim:bun", "--seeds", "2000", "--from", "1"],
   "model checker": ["run", "-A", "tools/spin.ts"],
   "soak": ["run", "-A", "tools/soak.ts", "--minutes", "0.5"],
