@@ -16,6 +16,12 @@ import type { Store } from "./store/store.ts";
 import type { TaskFn } from "./task.ts";
 import type { Unreadable } from "./unreadable.ts";
 
+/** An outcome that can be sent. */
+export interface Held {
+  /** Sends it. Never throws. */
+  send(): void;
+}
+
 /** What all attempts of one owner share. */
 export interface AttemptContext extends Codecs {
   readonly store: Store;
@@ -38,7 +44,7 @@ export interface AttemptContext extends Codecs {
   /** For the pauses between repeated writes. @default the machine's */
   readonly random?: Random;
   /** Sends an outcome together with the next claim, and answers true, when that is about to come. */
-  hold?(send: () => void): boolean;
+  hold?(outcome: Held): boolean;
   /** Once it aborts an outcome that could not be sent is not sent again. */
   readonly closed?: AbortSignal;
 }

@@ -45,45 +45,61 @@ export interface Write {
 
 /** Sends the outcome, unless there is none; then lets the lease go and calls back, once. */
 export function writeEnding(write: Write, ending: Ending, written: (answer: OwnerAnswer | null) => void): void {
-  const { ownership, context } = write;
-  const done = (answer: OwnerAnswer | null) => {
-    context.leases.remove(ownership);
-    written(answer);
-  };
-  const fail = (error: unknown) => {
-    const { id, name: taskName } = ownership;
+  new Writing(write, ending, written).begin();
+}
+
+/** One ending on its way: one object, since each task makes one. */
+class Writing {
+  readonly #write: Write;
+  readonly #ending: Ending;
+  readonly #written: (answer: OwnerAnswer | null) => void;
+
+  constructor(write: Write, ending: Ending, written: (answer: OwnerAnswer | null) => void) {
+    this.#write = write;
+    this.#ending = ending;
+    this.#written = written;
+  }
+
+  begin(): void {
+    const { ownership, context } = this.#write;
+    const { execution, delay } = this.#ending;
+    if (delay !== undefined) {
+      return void giveBack(this.#write, delay).then((answer) => this.#done(answer), (error) => this.#fail(error));
+    }
+    if (execution.state === "abandoned") return this.#done(logLoss(this.#write, execution.reason));
+    const wait = context.leases.fresh(ownership);
+    if (wait !== undefined) void wait.then(() => this.send());
+    else if (!context.hold?.(this)) this.send();
+  }
+
+  send(): void {
+    try {
+      const { send, retryIn } = sendingOf(this.#write, this.#ending);
+      const first = send();
+      const answered = (answer: OwnerAnswer) => {
+        logEnding(this.#write, this.#ending.execution, answer, retryIn);
+        this.#done(answer);
+      };
+      first.then(
+        answered,
+        () => repeatWrite(this.#write, first, send).then(answered).catch((error) => this.#fail(error)),
+      );
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #done(answer: OwnerAnswer | null): void {
+    this.#write.context.leases.remove(this.#write.ownership);
+    this.#written(answer);
+  }
+
+  #fail(error: unknown): void {
+    const { ownership: { id, name: taskName }, context } = this.#write;
     const message = `Cannot store the outcome of task ${id}: it will run again when its lease has ended`;
     safeLog(context.log)({ level: "error", message, id, taskName, error });
-    done(null);
-  };
-  const { execution, delay } = ending;
-  if (delay !== undefined) return void giveBack(write, delay).then(done, fail);
-  if (execution.state === "abandoned") return done(logLoss(write, execution.reason));
-  const send = () => {
-    try {
-      sendEnding(write, ending, { done, fail });
-    } catch (error) {
-      fail(error);
-    }
-  };
-  const wait = context.leases.fresh(ownership);
-  if (wait !== undefined) void wait.then(send);
-  else if (!context.hold?.(send)) send();
-}
-
-interface Sent {
-  done(answer: OwnerAnswer): void;
-  fail(error: unknown): void;
-}
-
-function sendEnding(write: Write, ending: Ending, { done, fail }: Sent): void {
-  const { send, retryIn } = sendingOf(write, ending);
-  const answered = (answer: OwnerAnswer) => {
-    logEnding(write, ending.execution, answer, retryIn);
-    done(answer);
-  };
-  const first = send();
-  first.then(answered, () => repeatWrite(write, first, send).then(answered).catch(fail));
+    this.#done(null);
+  }
 }
 
 interface Sending {

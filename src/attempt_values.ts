@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { andThen, type NowOrLater } from "./now_or_later.ts";
+import { isLater, type NowOrLater } from "./now_or_later.ts";
 import type { TaskRecord } from "./record.ts";
-import { type Codecs, decodeValue, encodeValue, nameValue, refuseLarge, type ValueContext } from "./serializer.ts";
+import { type Codecs, decodeValue, encodeValue, refuseLarge, type ValueContext } from "./serializer.ts";
 import { readForeign } from "./store/foreign.ts";
 import type { TaskFn } from "./task.ts";
 
@@ -33,10 +33,13 @@ export function resultBody(
   value: unknown,
 ): NowOrLater<string> {
   const context = valueOf(record, "result");
-  return andThen(encodeValue(codecs, value, context), (body) => {
-    refuseLarge(body, nameValue(context), codecs.resultLimit);
-    return body;
-  });
+  const body = encodeValue(codecs, value, context);
+  return isLater(body) ? body.then((text) => bounded(text, context, codecs)) : bounded(body, context, codecs);
+}
+
+function bounded(body: string, context: ValueContext, { resultLimit }: { readonly resultLimit?: number }): string {
+  refuseLarge(body, context, resultLimit);
+  return body;
 }
 
 function valueOf({ id, name }: TaskRecord, part: ValueContext["part"]): ValueContext {

@@ -10,7 +10,7 @@ import { checkDuration } from "./checks.ts";
 import { Inbox } from "./inbox.ts";
 import { within } from "./limits.ts";
 import { resultTtlFor } from "./options.ts";
-import { type Places, runByPolicy, TaskExecutePolicy } from "./policy.ts";
+import { type Places, type RemoteMode, runByPolicy, TaskExecutePolicy } from "./policy.ts";
 import { digits } from "./record.ts";
 import { Remote } from "./remote.ts";
 import { optionsWith } from "./retries.ts";
@@ -69,29 +69,37 @@ export class Calls {
 
   /**
    * The result of a task. Rejects with the error of the task, of its limits, or of the connection. Made in a handler,
-   * it has no more time than the handler has, and ends with it.
+   * it has no more time than the handler has, and ends with it. Throws what makes it no call at all.
    */
-  async call(asked: CallRequest): Promise<unknown> {
+  call(asked: CallRequest): Promise<unknown> {
     const outer = Scope.current();
     const timeout = Math.min(asked.timeout, outer?.left ?? Infinity);
-    const request = { ...asked, timeout };
+    const request = timeout === asked.timeout ? asked : { ...asked, timeout };
     const { id, policy, signal, once } = request;
     const submission = this.submit(request);
     const run: Run = { nonce: submission.nonce };
     if (policy === TaskExecutePolicy.Local && this.#runner.handlerOf(request.name) === undefined) {
       throw missingHandler(request);
     }
+    const parts = { context: this.#context, runner: this.#runner, remote: this.#remote, submission, request, run };
+    const answer = within(
+      { id, deadline: submission.deadline, signal, outer, isOuterDeadline: timeout < asked.timeout },
+      this.#context.settings.clock,
+      (gone) => runByPolicy(policy, new CallPlaces(parts, gone, () => this.nextNonce())),
+      once ? undefined : unwrap,
+    );
+    return once ? this.#once(answer, id, run) : answer;
+  }
+
+  /** The record goes when the answer is here. */
+  async #once(answer: Promise<unknown>, id: string, run: Run): Promise<unknown> {
     try {
-      const value = await within(
-        { id, deadline: submission.deadline, signal, outer, isOuterDeadline: timeout < asked.timeout },
-        this.#context.settings.clock,
-        (gone) => runByPolicy(policy, this.#places(submission, request, { run, gone })),
-      );
-      if (once) await this.#forget(id, run.nonce);
+      const value = await answer;
+      await this.#forget(id, run.nonce);
       return value;
     } catch (error) {
       const answered = error instanceof RunError && (error.kind === "failed" || error.kind === "final");
-      if (once && answered) await this.#forget(id, run.nonce);
+      if (answered) await this.#forget(id, run.nonce);
       throw unwrap(error);
     }
   }
@@ -145,26 +153,6 @@ export class Calls {
     await this.#runner.close();
   }
 
-  #places(
-    submission: Submission,
-    request: CallRequest,
-    { run, gone }: { readonly run: Run; readonly gone: Stopper },
-  ): Places<unknown> {
-    const { interval } = this.#context.settings;
-    const startWithin = request.startWithin ?? Math.min(interval, request.timeout / 2);
-    return {
-      canRunHere: this.#runner.handlerOf(submission.name) !== undefined,
-      here: (keep) => {
-        run.nonce = this.nextNonce();
-        return this.#runner.here({ ...submission, nonce: run.nonce }, keep, gone);
-      },
-      remote: (mode) =>
-        this.#remote.ask(submission, { ...mode, startWithin, onRun: (nonce) => run.nonce = nonce }, gone),
-      isUnreachable: (error) => error instanceof RunError && error.kind === "unreachable",
-      isFailure: (error) => error instanceof RunError && error.kind === "failed",
-    };
-  }
-
   /** The answer is here, nobody else needs the record; one that others have joined stays, and so does another run. */
   async #forget(id: string, nonce: string): Promise<void> {
     const { store, client: reader, settings: { clock } } = this.#context;
@@ -178,5 +166,53 @@ export class Calls {
   nextNonce(): string {
     this.#count = (this.#count + 1) % 100_000_000;
     return this.#context.client + digits(this.#count, 8);
+  }
+}
+
+interface CallParts {
+  readonly context: ClientContext;
+  readonly runner: Runner;
+  readonly remote: Remote;
+  readonly submission: Submission;
+  readonly request: CallRequest;
+  readonly run: Run;
+}
+
+/** Where one call may be done. */
+class CallPlaces implements Places<unknown> {
+  readonly #parts: CallParts;
+  readonly #gone: Stopper;
+  readonly #nextNonce: () => string;
+
+  constructor(parts: CallParts, gone: Stopper, nextNonce: () => string) {
+    this.#parts = parts;
+    this.#gone = gone;
+    this.#nextNonce = nextNonce;
+  }
+
+  get canRunHere(): boolean {
+    const { runner, submission } = this.#parts;
+    return runner.handlerOf(submission.name) !== undefined;
+  }
+
+  here(keep: "every end" | "success"): Promise<unknown> {
+    const { runner, submission, run } = this.#parts;
+    run.nonce = this.#nextNonce();
+    return runner.here({ ...submission, nonce: run.nonce }, keep, this.#gone);
+  }
+
+  remote({ ownIfUnattended, takeBack }: RemoteMode): Promise<unknown> {
+    const { context, remote, submission, request, run } = this.#parts;
+    const startWithin = request.startWithin ?? Math.min(context.settings.interval, request.timeout / 2);
+    const onRun = (nonce: string) => void (run.nonce = nonce);
+    return remote.ask(submission, { ownIfUnattended, takeBack, startWithin, onRun }, this.#gone);
+  }
+
+  isUnreachable(error: unknown): boolean {
+    return error instanceof RunError && error.kind === "unreachable";
+  }
+
+  isFailure(error: unknown): boolean {
+    return error instanceof RunError && error.kind === "failed";
   }
 }

@@ -21,6 +21,7 @@
  *
  * @module
  */
+import type { Held } from "./attempt_context.ts";
 import { type Clock, sleep } from "./clock.ts";
 import { ConnectionLostError } from "./errors.ts";
 import { giveBack, ownershipOf } from "./give_back.ts";
@@ -97,7 +98,7 @@ export class ClaimLoop {
   #signals: { readonly stop: AbortSignal; readonly closed: AbortSignal } | null = null;
   #claimsSoon = false;
   /** Outcomes that go out with the next claim. */
-  #held: (() => void)[] = [];
+  #held: Held[] = [];
 
   /** Sends nothing before `run`. */
   constructor(options: ClaimLoopOptions) {
@@ -129,8 +130,8 @@ export class ClaimLoop {
   }
 
   /** Sends an outcome at the end of the turn, and answers true, when the loop is about to claim then. */
-  hold(send: () => void): boolean {
-    if (this.#claimsSoon) this.#held.push(send);
+  hold(outcome: Held): boolean {
+    if (this.#claimsSoon) this.#held.push(outcome);
     return this.#claimsSoon;
   }
 
@@ -163,7 +164,7 @@ export class ClaimLoop {
     this.#claimsSoon = false;
     const held = this.#held;
     this.#held = [];
-    for (const send of held) send();
+    for (const outcome of held) outcome.send();
   }
 
   /** How many tasks to ask for: so many at most that the other half of the workers is busy while Redis looks. */

@@ -84,7 +84,7 @@ class Run {
     let answer: unknown;
     let later: boolean;
     try {
-      answer = this.#scope.run(() => (taskFn as TaskFn<unknown>)(task));
+      answer = this.#scope.run(taskFn as TaskFn<unknown>, task);
       later = isLater(answer);
     } catch (thrown) {
       return this.#settle(this.#thrown(thrown));

@@ -47,7 +47,8 @@ const LOOK_MAX = 1_000;
 export class Inbox {
   readonly #context: InboxContext;
   readonly #waiters: WaiterContext;
-  readonly #waiting = new Map<string, Set<Waiter>>();
+  /** Of most ids there is one. */
+  readonly #waiting = new Map<string, Waiter | Set<Waiter>>();
   #opening: Promise<void> | null = null;
   #subscription: Subscription | null = null;
   /** Counts openings, so that what an older one does late is ignored. */
@@ -81,7 +82,8 @@ export class Inbox {
     const waiter = new Waiter(id, this.#waiters, ready);
     if (this.#isClosed) return waiter;
     const others = this.#waiting.get(id);
-    if (others === undefined) this.#waiting.set(id, new Set([waiter]));
+    if (others === undefined) this.#waiting.set(id, waiter);
+    else if (others instanceof Waiter) this.#waiting.set(id, new Set([others, waiter]));
     else others.add(waiter);
     return waiter;
   }
@@ -105,8 +107,9 @@ export class Inbox {
 
   #leave(waiter: Waiter): void {
     const waiters = this.#waiting.get(waiter.id);
-    waiters?.delete(waiter);
-    if (waiters?.size === 0) this.#waiting.delete(waiter.id);
+    if (waiters === waiter || (waiters instanceof Set && waiters.delete(waiter) && waiters.size === 0)) {
+      this.#waiting.delete(waiter.id);
+    }
     if (this.#waiting.size > 0 || this.#opening === null) return;
     this.#cancelDrop();
     this.#cancelDrop = this.#context.clock.after(IDLE, () => this.#drop(), { background: true });
@@ -138,7 +141,9 @@ export class Inbox {
   #hear(ids: readonly string[], record: TaskRecord | null): void {
     if (ids.length === 0) return this.#trust();
     for (const id of ids) {
-      for (const waiter of this.#waiting.get(id) ?? []) waiter.ring(record);
+      const waiters = this.#waiting.get(id);
+      if (waiters instanceof Waiter) waiters.ring(record);
+      else if (waiters !== undefined) { for (const waiter of waiters) waiter.ring(record); }
     }
   }
 
@@ -201,7 +206,7 @@ export class Inbox {
   }
 
   #all(): Waiter[] {
-    return [...this.#waiting.values()].flatMap((waiters) => [...waiters]);
+    return [...this.#waiting.values()].flatMap((waiters) => waiters instanceof Waiter ? [waiters] : [...waiters]);
   }
 
   #redial(): void {

@@ -31,11 +31,13 @@ export interface Limits {
 /**
  * Does the work within limits. When one is reached, `gone` aborts first (so that the work lets go of what it holds)
  * and the call rejects at once: with `TaskTimeoutError`, or with the reason of the caller's signal or outer attempt.
+ * `told`: what the caller is told of an error of the work, if not the error itself.
  */
 export function within<Result>(
   limits: Limits,
   clock: Clock,
   work: (gone: Stopper) => Promise<Result>,
+  told?: (error: unknown) => unknown,
 ): Promise<Result> {
   const { deadline, signal, outer } = limits;
   const gone = new Stopper();
@@ -66,7 +68,7 @@ export function within<Result>(
       resolve(result);
     }, (error) => {
       end();
-      reject(error);
+      reject(told === undefined ? error : told(error));
     });
   });
 }

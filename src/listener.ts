@@ -108,7 +108,7 @@ export class Listener {
       leases: this.#leases,
       unreadable: new Unreadable({ log: this.#log, interval, random }),
       retries: new Retries({ backoff: context.backoff, clock, random, log: this.#log }),
-      hold: (send) => this.#loop.hold(send),
+      hold: (outcome) => this.#loop.hold(outcome),
       closed: this.#closed.signal,
     };
   }

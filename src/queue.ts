@@ -106,16 +106,20 @@ export class RedisTaskQueue<Fns extends TaskFns = TaskFns> implements AsyncDispo
    * error of the task, with `TaskTimeoutError`, `TaskCancelledError`, `TaskConflictError` (the id belongs to another
    * name), `TaskReplacedError`, `SerializationError`, `ConnectionLostError`, or the reason of `signal`.
    */
-  async query<Name extends string>(
+  query<Name extends string>(
     id: string,
     name: Name,
     params: ParamsOf<Fns, Name>,
     options: QueryOptions = {},
   ): Promise<ResultOf<Fns, Name>> {
-    this.#check(id, name);
-    checkQuery(options);
-    const { timeout = this.timeout, policy = TaskExecutePolicy.Auto } = options;
-    return await this.#calls.call({ ...options, id, name, params, timeout, policy }) as ResultOf<Fns, Name>;
+    try {
+      this.#check(id, name);
+      checkQuery(options);
+      const { timeout = this.timeout, policy = TaskExecutePolicy.Auto } = options;
+      return this.#calls.call({ ...options, id, name, params, timeout, policy }) as Promise<ResultOf<Fns, Name>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

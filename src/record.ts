@@ -103,17 +103,7 @@ export interface TaskRecord extends TaskHeader {
 
 /** Reads the header of a record; throws `RangeError` on a text that has none, `SerializationError` on a later version's. */
 export function decodeHeader(text: string): TaskHeader {
-  if (text.length >= HEADER_LENGTH && /^[2-9]/.test(text)) {
-    throw new SerializationError(
-      `Cannot read a record of version ${
-        text[0]
-      }: here is version ${RECORD_VERSION}; use the newer errand that wrote it`,
-    );
-  }
-  const state = STATES[number(text, "state")];
-  if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
-    throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);
-  }
+  const state = stateIn(text);
   return {
     state,
     cancelAsked: isSet(text, "cancel"),
@@ -132,23 +122,55 @@ export function decodeHeader(text: string): TaskHeader {
   };
 }
 
+/** The state of a record that this version can read. */
+function stateIn(text: string): TaskHeader["state"] {
+  const version = text.charCodeAt(0);
+  if (text.length >= HEADER_LENGTH && version >= 50 && version <= 57) {
+    throw new SerializationError(
+      `Cannot read a record of version ${
+        text[0]
+      }: here is version ${RECORD_VERSION}; use the newer errand that wrote it`,
+    );
+  }
+  const state = STATES[number(text, "state")];
+  if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
+    throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);
+  }
+  return state;
+}
+
 /**
  * Reads a whole record. Lengths in the header count UTF-8 bytes, as Redis does; a record of ASCII only, the usual
  * case, is sliced as it is.
  */
 export function decodeRecord(id: string, text: string): TaskRecord {
-  // Each claimed task comes by here: the header grows into the record, which is not copied for it.
-  const record = decodeHeader(text) as { -readonly [Key in keyof TaskRecord]: TaskRecord[Key] };
+  const state = stateIn(text);
   const nameEnd = HEADER_LENGTH + number(text, "nameLength");
   const optionsEnd = nameEnd + number(text, "optionsLength");
   const paramsEnd = optionsEnd + number(text, "paramsLength");
   const slice = slicerOf(text);
-  record.id = id;
-  record.name = slice(HEADER_LENGTH, nameEnd);
-  record.options = nameEnd === optionsEnd ? "" : slice(nameEnd, optionsEnd);
-  record.params = slice(optionsEnd, paramsEnd);
-  record.outcome = slice(paramsEnd);
-  return record;
+  // Each claimed task comes by here. One literal, as an object that grows is allocated twice.
+  return {
+    state,
+    cancelAsked: isSet(text, "cancel"),
+    joined: isSet(text, "joined"),
+    taken: isSet(text, "taken"),
+    attempt: number(text, "attempt"),
+    crashes: number(text, "crashes"),
+    since: number(text, "since"),
+    fence: field(text, "fence"),
+    owner: field(text, "owner"),
+    kind: KINDS[field(text, "kind")] ?? "enqueued",
+    maxAttempts: number(text, "maxAttempts"),
+    deadline: number(text, "deadline"),
+    resultTtl: number(text, "resultTtl"),
+    nonce: field(text, "nonce"),
+    id,
+    name: slice(HEADER_LENGTH, nameEnd),
+    options: nameEnd === optionsEnd ? "" : slice(nameEnd, optionsEnd),
+    params: slice(optionsEnd, paramsEnd),
+    outcome: slice(paramsEnd),
+  };
 }
 
 function field(text: string, name: keyof typeof HEADER_FIELDS): string {

@@ -41,6 +41,8 @@ interface Ask {
   readonly mode: AskMode;
   readonly gone: Stopper;
   readonly waiter: Waiter;
+  /** The queue took it from this call: it is there for nobody else, unless they join. */
+  isOurs: boolean;
   /** Enqueues it with what is left of its time, under a nonce. */
   send(nonce: string): Promise<EnqueueAnswer>;
 }
@@ -72,40 +74,46 @@ export class Remote {
     gone.throwIfAborted();
     const own = mode.ownIfUnattended ? { ownIfUnattended: { owner, lease: settings.lease } } : {};
     const waiter = this.#inbox.expect(submission.id);
-    gone.onAbort(() => waiter.close());
     const rest = { kind: "asked", params, ...own } as const;
     const send = (nonce: string) => store.enqueue(requestOf(submission, settings.clock, rest, nonce));
+    const ask: Ask = { submission, mode, gone, waiter, send, isOurs: false };
+    gone.onAbort(() => this.#leave(ask));
     try {
-      return await this.#start({ submission, mode, gone, waiter, send });
+      if (waiter.ready !== null) await reach(waiter.ready, (error) => !isForbidden(error));
+      waiter.refuseDismissed();
+      gone.throwIfAborted();
+      const from = settings.clock.monotonic();
+      const answer = await reach(send(submission.nonce), isRefusal);
+      mode.onRun(runOf(answer) ?? submission.nonce);
+      return await this.#answered(ask, answer, from);
     } finally {
       waiter.close();
     }
   }
 
-  async #start(ask: Ask): Promise<unknown> {
-    const { submission, gone, waiter } = ask;
-    if (waiter.ready !== null) await reach(waiter.ready, (error) => !isForbidden(error));
-    waiter.refuseDismissed();
-    gone.throwIfAborted();
-    const from = this.#context.settings.clock.monotonic();
-    const answer = await reach(ask.send(submission.nonce), isRefusal);
-    ask.mode.onRun(runOf(answer) ?? submission.nonce);
+  #answered(ask: Ask, answer: EnqueueAnswer, from: number): unknown {
+    const { submission, gone } = ask;
     this.#tell(submission, answer);
-    if (answer.verdict === "accepted" || answer.verdict === "owned") {
-      gone.onAbort(() => this.#cancelAs(submission));
-    }
+    ask.isOurs = answer.verdict === "accepted" || answer.verdict === "owned";
+    if (gone.aborted) this.#leave(ask);
     switch (answer.verdict) {
       case "owned":
-        return await this.#own(ask, submission.nonce, { record: answer.record, from });
+        return this.#own(ask, submission.nonce, { record: answer.record, from });
       case "ended":
         return this.#read(answer.record);
       case "accepted":
-        return await this.#wait(ask, submission.nonce);
+        return this.#wait(ask, submission.nonce);
       case "joined":
-        return await this.#wait(ask, answer.nonce);
+        return this.#wait(ask, answer.nonce);
       default:
         throw new RunError("refused", refusalOf(submission, answer));
     }
+  }
+
+  /** Its caller has gone. */
+  #leave({ waiter, submission, isOurs }: Ask): void {
+    waiter.close();
+    if (isOurs) this.#cancelAs(submission);
   }
 
   async #wait(ask: Ask, nonce: string): Promise<unknown> {
@@ -162,12 +170,10 @@ export class Remote {
 }
 
 /** Marks the errors which prove that the queue does not have the task. */
-async function reach<Value>(sent: Promise<Value>, isUnreachable: (error: unknown) => boolean): Promise<Value> {
-  try {
-    return await sent;
-  } catch (error) {
+function reach<Value>(sent: Promise<Value>, isUnreachable: (error: unknown) => boolean): Promise<Value> {
+  return sent.catch((error) => {
     throw isUnreachable(error) ? new RunError("unreachable", error) : error;
-  }
+  });
 }
 
 /** The run that the answer is about, when it may be another than the one handed in. */

@@ -56,8 +56,8 @@ export class Scope {
   }
 
   /** Runs a handler inside. */
-  run<Result>(handler: () => Result): Result {
-    return storage.run(this, handler);
+  run<Task, Result>(handler: (task: Task) => Result, task: Task): Result {
+    return storage.run(this, handler, task);
   }
 
   /** The handler has settled: nothing is limited any more. */

@@ -100,13 +100,15 @@ export const VALUE_LIMIT = 1_048_576;
 export const CODEC_LIMIT = 30_000;
 
 /** Refuses a serialized value of more than `limit` bytes with a `RangeError` naming `what`, its size and the limit. */
-export function refuseLarge(text: string, what: string, limit: number = VALUE_LIMIT): void {
+export function refuseLarge(text: string, what: ValueContext, limit: number = VALUE_LIMIT): void {
   // A character is one to three bytes: most values need no counting.
   if (text.length * 3 <= limit) return;
   const bytes = byteLength(text);
   if (bytes <= limit) return;
   throw new RangeError(
-    `Cannot store ${what}: its ${bytes} bytes are more than the limit of ${limit}; store it elsewhere and pass where`,
+    `Cannot store ${
+      nameValue(what)
+    }: its ${bytes} bytes are more than the limit of ${limit}; store it elsewhere and pass where`,
   );
 }
 
@@ -129,18 +131,24 @@ export function nameValue({ id, part }: ValueContext): string {
 export function encodeValue(codecs: Codecs, value: unknown, context: ValueContext): NowOrLater<string> {
   const { serializer } = codecs;
   if (value === undefined) return `${serializer.name}-`;
-  const fail = (cause: unknown) => cannot(`serialize ${nameValue(context)}`, serializer.name, cause);
   let text: NowOrLater<string>;
   try {
     text = serializer.serialize(value, context);
   } catch (cause) {
-    throw fail(cause);
+    throw failing("serialize", serializer.name, context)(cause);
   }
+  if (typeof text === "string") return `${serializer.name}=${text}`;
+  const fail = failing("serialize", serializer.name, context);
   if (!isLater(text)) return written(serializer, text, fail);
   return handled(later(text, fail, codecs).then((late) => written(serializer, late, fail)));
 }
 
 type Fail = (cause: unknown) => SerializationError;
+
+/** Made where something failed or may still, not for each value. */
+function failing(verb: string, name: string, context: ValueContext): Fail {
+  return (cause) => cannot(`${verb} ${nameValue(context)}`, name, cause);
+}
 
 function written({ name }: Serializer, text: unknown, fail: Fail): string {
   if (typeof text === "string") return `${name}=${text}`;
@@ -162,17 +170,17 @@ export function decodeValue(codecs: Codecs, text: string, context: ValueContext)
     );
   }
   if (text[name.length] === "-") return undefined;
-  const fail = (cause: unknown) => cannot(`read ${nameValue(context)}`, name, cause);
   try {
     const value = serializer.deserialize(text.slice(name.length + 1), context);
-    return isLater(value) ? handled(later(value, fail, codecs)) : value;
+    return isLater(value) ? handled(later(value, failing("read", name, context), codecs)) : value;
   } catch (cause) {
-    throw fail(cause);
+    throw failing("read", name, context)(cause);
   }
 }
 
 /** The name in front of a serialized value; the first characters of what is none. */
 export function serializerOf(text: string): string {
+  if (text.startsWith("json=")) return "json"; // The usual one: looked for without a regular expression.
   const end = text.search(/[=-]/);
   return end < 0 ? text.slice(0, 32) : text.slice(0, end);
 }

@@ -9,7 +9,9 @@
 
 /** Stops once. */
 export class Stopper {
-  #callbacks: Set<() => void> | undefined;
+  /** Most have one. */
+  #first: (() => void) | undefined;
+  #others: Set<() => void> | undefined;
   #controller: AbortController | undefined;
   #aborted = false;
   #reason: unknown;
@@ -38,21 +40,25 @@ export class Stopper {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const callbacks = this.#callbacks;
-    this.#callbacks = undefined;
-    if (callbacks !== undefined) { for (const callback of callbacks) callback(); }
+    const first = this.#first;
+    const others = this.#others;
+    this.#first = this.#others = undefined;
+    first?.();
+    if (others !== undefined) { for (const callback of others) callback(); }
     this.#controller?.abort(reason);
   }
 
   /** Calls back when it stops, or now when it has. */
   onAbort(callback: () => void): void {
     if (this.#aborted) return callback();
-    (this.#callbacks ??= new Set()).add(callback);
+    if (this.#first === undefined) this.#first = callback;
+    else (this.#others ??= new Set()).add(callback);
   }
 
   /** Calls this one back no more. */
   forget(callback: () => void): void {
-    this.#callbacks?.delete(callback);
+    if (this.#first === callback) this.#first = undefined;
+    else this.#others?.delete(callback);
   }
 
   /** Throws the reason once it has stopped. */

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "./clock.ts";
 import { TaskCancelledError, TaskFailedError, TaskTimeoutError } from "./errors.ts";
-import { andThen, type NowOrLater } from "./now_or_later.ts";
+import { andThen, isLater, type NowOrLater } from "./now_or_later.ts";
 import type { QueueSettings } from "./options.ts";
 import { decodeOutcome, encodeOutcome, type Progress } from "./outcome.ts";
 import type { TaskKind, TaskRecord } from "./record.ts";
@@ -15,7 +15,6 @@ import {
   decodeValue,
   encodeValue,
   isSerializerName,
-  nameValue,
   refuseLarge,
   serializerOf,
   type ValueContext,
@@ -71,10 +70,13 @@ export function encodeParams(
 }
 
 function encodeBounded(value: unknown, context: ValueContext, codecs: Codecs): NowOrLater<string> {
-  return andThen(encodeValue(codecs, value, context), (text) => {
-    refuseLarge(text, nameValue(context));
-    return text;
-  });
+  const text = encodeValue(codecs, value, context);
+  return isLater(text) ? text.then((late) => bounded(late, context)) : bounded(text, context);
+}
+
+function bounded(text: string, context: ValueContext): string {
+  refuseLarge(text, context);
+  return text;
 }
 
 /** The request that enqueues a submission; its `timeout` is what is left now; under another nonce, when one is given. */

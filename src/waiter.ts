@@ -156,7 +156,12 @@ export class Waiter {
     try {
       while (this.#rang && this.#current !== null) {
         this.#rang = false;
-        await this.#readOnce(this.#current);
+        const current = this.#current;
+        const record = await this.#context.store.read(this.id);
+        if (this.#current !== current) continue;
+        if (record === null) await this.#missing(current);
+        else if (record.nonce !== current.nonce) current.failed(replaced(this.id));
+        else if (hasEnded(record)) current.ended(record);
       }
     } catch (error) {
       if (isHopeless(error)) return this.#current?.failed(error);
@@ -165,14 +170,6 @@ export class Waiter {
     } finally {
       this.#reading = false;
     }
-  }
-
-  async #readOnce(current: Pending): Promise<void> {
-    const record = await this.#context.store.read(this.id);
-    if (this.#current !== current) return;
-    if (record === null) return await this.#missing(current);
-    if (record.nonce !== current.nonce) return current.failed(replaced(this.id));
-    if (hasEnded(record)) current.ended(record);
   }
 
   /** A tombstone of this run means deleted; nothing at all, that Redis has lost it. */

@@ -73,6 +73,16 @@ describe("Coalescer", () => {
     assert.deepEqual(await both, ["A", "B"]);
   });
 
+  it("makes one command of what a turn reads, of so many items at most", async () => {
+    const { port, calls } = setUp();
+    const lane: Lane = { script: null, head: ["MGET"], most: 2 };
+    const all = Promise.all(["a", "b", "c"].map((key) => calls.batch(lane, [key])));
+    await Promise.resolve();
+    assert.deepEqual(port.writes, [[["MGET", "a", "b"], ["MGET", "c"]]]);
+    port.answer([["1", null], ["3"]]);
+    assert.deepEqual(await all, ["1", null, "3"]);
+  });
+
   it("F62: cuts a batch at 128 items and at 256 KiB", async () => {
     const { port, calls } = setUp();
     const [small, large] = [{ ...LANE }, { ...LANE }];

@@ -174,6 +174,18 @@ describe("scripts", () => {
     });
   }
 
+  it("F51: of records that are read together one of a wrong type fails alone, and one that is missing is none", async () => {
+    await Promise.all([store.enqueue(request("good")), store.enqueue(request("also good"))]);
+    await plantWrongType(keys.record("bad"));
+    const reads = await Promise.allSettled(["good", "bad", "missing", "also good"].map((id) => store.read(id)));
+    const [good, bad, missing, also] = reads;
+    assert.equal((bad as PromiseRejectedResult).reason.code, "WRONGTYPE");
+    assert.deepEqual(
+      [good, missing, also].map((read) => (read as PromiseFulfilledResult<TaskRecord | null>).value?.id),
+      ["good", undefined, "also good"],
+    );
+  });
+
   it("F51: a requeue stopped by a wrong type at its list changes nothing", async () => {
     await store.enqueue(request("t1"));
     await store.fail(own((await claim(1)).tasks[0]!), { state: "failed", outcome: "\n!{}" });

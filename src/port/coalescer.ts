@@ -32,10 +32,13 @@ export interface Waiting {
   reject(error: unknown): void;
 }
 
-/** Calls of one script that may be joined: what they all begin with. The object itself is what they have in common. */
+/** Calls that may be joined: what they all begin with. The object itself is what they have in common. */
 export interface Lane {
-  readonly script: BatchScript;
+  /** Null: `head` begins with the name of a command, which answers for each item as a script would. */
+  readonly script: BatchScript | null;
   readonly head: readonly string[];
+  /** How many at most. @default 128 */
+  readonly most?: number;
 }
 
 /** One command to be written, with whom to tell. `script`: the text to send again when the server does not know it. */
@@ -92,7 +95,8 @@ export class Coalescer {
       open.characters += word.length;
     }
     open.items.push(waiting);
-    if (open.items.length >= BATCH_ITEMS_MAX || open.characters >= BATCH_CHARACTERS_MAX) this.#close(lane, open);
+    const { most = BATCH_ITEMS_MAX } = lane;
+    if (open.items.length >= most || open.characters >= BATCH_CHARACTERS_MAX) this.#close(lane, open);
     this.#schedule();
   }
 
@@ -103,7 +107,9 @@ export class Coalescer {
 
   #close(lane: Lane, { words, items }: OpenCall): void {
     this.#open.delete(lane);
-    this.#outgoing.push({ command: invocation(lane.script, words), script: lane.script, items, waiting: null });
+    const { script } = lane;
+    const command = script === null ? words as unknown as Command : invocation(script, words);
+    this.#outgoing.push({ command, script, items, waiting: null });
   }
 
   #schedule(): void {

@@ -158,6 +158,8 @@ export class SimServer {
     switch (verb) {
       case "GET":
         return text();
+      case "MGET":
+        return [key, ...words.slice(1)].map((each) => this.#read(each));
       case "GETRANGE":
         return (text() ?? "").slice(Number(words[1]), Number(words[2]) + 1);
       case "PUBLISH":

@@ -15,8 +15,11 @@ export function stateOf(digit: string): TaskState | "deleted" | null {
   return digit === "-" || digit === "" ? null : STATES[Number(digit)] ?? null;
 }
 
+const SUCCEEDED: OwnerAnswer = Object.freeze({ verdict: "accepted", state: "succeeded", cancelAsked: false });
+
 /** Reads the three characters that answer an owner's call: verdict, state, cancel flag. */
 export function ownerAnswer(text: string): OwnerAnswer {
+  if (text === "a40") return SUCCEEDED; // Nearly all are this one.
   return { verdict: VERDICTS[text[0]!]!, state: stateOf(text[1]!), cancelAsked: text[2] === "1" };
 }
 

@@ -142,8 +142,12 @@ function unusual({ ifExists, delay, ownIfUnattended: own }: EnqueueRequest): str
   return `${IF_EXISTS[ifExists]},${Math.ceil(delay)},${own?.lease ?? 0},${own?.owner ?? ""}`;
 }
 
+/** What nearly all answers are. */
+const QUEUED: EnqueueAnswer = Object.freeze({ verdict: "accepted", state: "queued" });
+
 /** Reads the answer to one item; null = Redis is full. */
 export function enqueueAnswer(id: string, reply: Reply): EnqueueAnswer | null {
+  if (reply === "a2") return QUEUED;
   const [verdict, first = "", second = ""] = typeof reply === "string" ? [reply[0], reply.slice(1)] : reply as string[];
   switch (verdict) {
     case "a":

@@ -11,7 +11,7 @@
 import { type Clock, systemClock } from "../../clock.ts";
 import { QueueFullError, type TaskState } from "../../errors.ts";
 import type { Keys } from "../../keys.ts";
-import type { RedisPort, Subscription } from "../../port/redis.ts";
+import type { RedisPort, Reply, Subscription } from "../../port/redis.ts";
 import { decodeHeader, HEADER_LENGTH, type TaskHeader, type TaskRecord } from "../../record.ts";
 import type {
   Bounds,
@@ -89,27 +89,36 @@ export class RedisStore implements Store {
     this.#calls = new ScriptCalls(port, { keys, clock, time, bounds });
   }
 
-  async enqueue(request: EnqueueRequest): Promise<EnqueueAnswer> {
-    const from = this.#clock.monotonic();
-    const left = () => Math.max(1, request.timeout - (this.#clock.monotonic() - from));
-    const item = (attempt: number) =>
-      enqueueItem(attempt === 0 || request.timeout === 0 ? request : { ...request, timeout: left() });
-    const reply = await this.#calls.insist(enqueueScript, item);
-    const answer = enqueueAnswer(request.id, reply);
-    if (answer !== null) return answer;
-    throw new QueueFullError(`Cannot enqueue task ${JSON.stringify(request.id)}: Redis has no memory left`);
+  enqueue(request: EnqueueRequest): Promise<EnqueueAnswer> {
+    const { id, timeout } = request;
+    const item = (elapsed: number) =>
+      enqueueItem(elapsed === 0 || timeout === 0 ? request : { ...request, timeout: Math.max(1, timeout - elapsed) });
+    const read = (reply: Reply) => {
+      const answer = enqueueAnswer(id, reply);
+      if (answer !== null) return answer;
+      throw new QueueFullError(`Cannot enqueue task ${JSON.stringify(id)}: Redis has no memory left`);
+    };
+    return this.#calls.insist(enqueueScript, { item, read });
   }
 
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     return claimAnswer(await this.#calls.run(claimScript, claimWords(request)));
   }
 
-  async complete(task: Ownership, outcome: string): Promise<OwnerAnswer> {
-    return ownerAnswer(await this.#calls.insist(finishScript, () => completeItem(task, outcome), true) as string);
+  complete(task: Ownership, outcome: string): Promise<OwnerAnswer> {
+    return this.#calls.insist(finishScript, {
+      item: () => completeItem(task, outcome),
+      read: readOwnerAnswer,
+      unsent: true,
+    });
   }
 
-  async fail(task: Ownership, failure: Failure): Promise<OwnerAnswer> {
-    return ownerAnswer(await this.#calls.insist(finishScript, () => failItem(task, failure), true) as string);
+  fail(task: Ownership, failure: Failure): Promise<OwnerAnswer> {
+    return this.#calls.insist(finishScript, {
+      item: () => failItem(task, failure),
+      read: readOwnerAnswer,
+      unsent: true,
+    });
   }
 
   async release(tasks: readonly Ownership[], delay = 0): Promise<readonly OwnerAnswer[]> {
@@ -177,7 +186,7 @@ export class RedisStore implements Store {
   }
 
   async read(id: string): Promise<TaskRecord | null> {
-    const text = await this.#calls.call("GET", this.#keys.record(id)) as string | null;
+    const text = await this.#calls.read(this.#keys.record(id));
     if (text === null) return null;
     const record = recordOf(id, text);
     return record.state === "deleted" ? null : record;
@@ -262,4 +271,8 @@ export class RedisStore implements Store {
     const [queued, scheduledCount, running, deadCount, doneCount, doneBytes] = numbers.map(Number) as number[];
     return { queued, scheduled: scheduledCount, running, dead: deadCount, done: doneCount, doneBytes } as QueueCounts;
   }
+}
+
+function readOwnerAnswer(reply: Reply): OwnerAnswer {
+  return ownerAnswer(reply as string);
 }

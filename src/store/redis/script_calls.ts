@@ -30,6 +30,9 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   "TRYAGAIN",
 ]);
 
+/** Records may be large: so many at once hold Redis for a few milliseconds at most. */
+const READS: Lane = { script: null, head: ["MGET"], most: 16 };
+
 /** What the stores on one connection share. */
 interface Shared {
   readonly calls: Coalescer;
@@ -37,6 +40,16 @@ interface Shared {
 }
 
 const known = new WeakMap<RedisPort, Shared>();
+
+/** One item that is sent until it is answered. */
+export interface Insistence<Answer> {
+  /** Its words, so many milliseconds after it was sent first. */
+  item(elapsed: number): readonly string[];
+  /** What the reply means; may throw. */
+  read(reply: Reply): Answer;
+  /** Sent again also when it could not be sent at all. */
+  readonly unsent?: boolean;
+}
 
 /** What the scripts of one store are called with. */
 export interface CallSettings {
@@ -79,15 +92,16 @@ export class ScriptCalls {
     return new Promise((resolve, reject) => this.#add(script, item, { resolve, reject }));
   }
 
-  /** The same, and again as {@linkcode ScriptCalls.repeat} says. One promise, since each task of a queue makes this call. */
-  insist(script: Script, item: (attempt: number) => readonly string[], unsent = false): Promise<Reply> {
+  /**
+   * The same, and again as {@linkcode ScriptCalls.repeat} says. One promise and one object, since each task of a queue
+   * makes this call. `item` hears how many milliseconds went by since the first call.
+   */
+  insist<Answer>(script: Script, { item, read, unsent = false }: Insistence<Answer>): Promise<Answer> {
     const from = this.#clock.monotonic();
     return new Promise((resolve, reject) => {
-      const again = (error: unknown) => {
-        const call = (attempt: number) => this.batch(script, item(attempt));
-        this.#again(error, call, { from, unsent }).then(resolve, reject);
-      };
-      this.#add(script, item(0), { resolve, reject: again });
+      const again = (error: unknown) =>
+        this.#again(error, () => this.batch(script, item(this.#clock.monotonic() - from)), { from, unsent });
+      this.#calls.add(this.#lane(script), item(0), new Insisted({ read, again, resolve, reject }));
     });
   }
 
@@ -114,6 +128,19 @@ export class ScriptCalls {
     // With a time of its own each turn has other settings: those lanes come to an end.
     if (this.#time === null) this.#shared.lanes.set(key, lane);
     return lane;
+  }
+
+  /** Reads a string, null = there is none. What one turn reads is read by one command. */
+  read(key: string): Promise<string | null> {
+    return new Promise((resolve, reject) => {
+      // A key of another type is none to MGET: GET says so.
+      const found = (reply: Reply) => reply === null ? resolve(this.#readAlone(key)) : resolve(reply as string);
+      this.#calls.add(READS, [key], { resolve: found, reject: (error) => reject(translated(error)) });
+    });
+  }
+
+  async #readAlone(key: string): Promise<string | null> {
+    return await this.call("GET", key) as string | null;
   }
 
   /** Sends one command. */
@@ -152,6 +179,47 @@ export class ScriptCalls {
   #settings(): string {
     if (this.#time === null) return this.#bounds;
     return String(Math.round(this.#time() * 1000)) + this.#bounds;
+  }
+}
+
+interface InsistedParts<Answer> {
+  read(reply: Reply): Answer;
+  again(error: unknown): Promise<Reply>;
+  resolve(answer: Answer): void;
+  reject(error: unknown): void;
+}
+
+/** An item on its way, see {@linkcode ScriptCalls.insist}. */
+class Insisted<Answer> implements Waiting {
+  readonly #parts: InsistedParts<Answer>;
+
+  constructor(parts: InsistedParts<Answer>) {
+    this.#parts = parts;
+  }
+
+  resolve(reply: Reply): void {
+    const failure = failureOf(reply);
+    if (failure === null) this.#read(reply);
+    else this.#repeat(errorOf(failure));
+  }
+
+  reject(error: unknown): void {
+    this.#repeat(translated(error));
+  }
+
+  #repeat(error: unknown): void {
+    this.#parts.again(error).then((reply) => this.#read(reply), this.#parts.reject);
+  }
+
+  #read(reply: Reply): void {
+    const { read, resolve, reject } = this.#parts;
+    let answer: Answer;
+    try {
+      answer = read(reply);
+    } catch (error) {
+      return reject(error);
+    }
+    resolve(answer);
   }
 }
 
