@@ -123,9 +123,9 @@ export function decodeHeader(text: string): TaskHeader {
 }
 
 /** The state of a record that this version can read. */
-function stateIn(text: string): TaskHeader["state"] {
+function stateIn(text: string, length: number = text.length): TaskHeader["state"] {
   const version = text.charCodeAt(0);
-  if (text.length >= HEADER_LENGTH && version >= 50 && version <= 57) {
+  if (length >= HEADER_LENGTH && version >= 50 && version <= 57) {
     throw new SerializationError(
       `Cannot read a record of version ${
         text[0]
@@ -133,7 +133,7 @@ function stateIn(text: string): TaskHeader["state"] {
     );
   }
   const state = STATES[number(text, "state")];
-  if (text.length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
+  if (length < HEADER_LENGTH || text[0] !== RECORD_VERSION || state === undefined) {
     throw new RangeError(`Cannot read a record that begins with ${JSON.stringify(text.slice(0, 24))}`);
   }
   return state;
@@ -141,10 +141,10 @@ function stateIn(text: string): TaskHeader["state"] {
 
 /**
  * Reads a whole record. Lengths in the header count UTF-8 bytes, as Redis does; a record of ASCII only, the usual
- * case, is sliced as it is.
+ * case, is sliced as it is. `front`: what stands in place of its first 52 characters.
  */
-export function decodeRecord(id: string, text: string): TaskRecord {
-  const state = stateIn(text);
+export function decodeRecord(id: string, text: string, front: string = text): TaskRecord {
+  const state = stateIn(front, text.length);
   const nameEnd = HEADER_LENGTH + number(text, "nameLength");
   const optionsEnd = nameEnd + number(text, "optionsLength");
   const paramsEnd = optionsEnd + number(text, "paramsLength");
@@ -152,14 +152,14 @@ export function decodeRecord(id: string, text: string): TaskRecord {
   // Each claimed task comes by here. One literal, as an object that grows is allocated twice.
   return {
     state,
-    cancelAsked: isSet(text, "cancel"),
-    joined: isSet(text, "joined"),
-    taken: isSet(text, "taken"),
-    attempt: number(text, "attempt"),
-    crashes: number(text, "crashes"),
-    since: number(text, "since"),
-    fence: field(text, "fence"),
-    owner: field(text, "owner"),
+    cancelAsked: isSet(front, "cancel"),
+    joined: isSet(front, "joined"),
+    taken: isSet(front, "taken"),
+    attempt: number(front, "attempt"),
+    crashes: number(front, "crashes"),
+    since: number(front, "since"),
+    fence: field(front, "fence"),
+    owner: field(front, "owner"),
     kind: KINDS[field(text, "kind")] ?? "enqueued",
     maxAttempts: number(text, "maxAttempts"),
     deadline: number(text, "deadline"),

@@ -312,6 +312,22 @@ describe("Inbox", () => {
     assert.equal(clock.pending, 0);
   });
 
+  it("tells all who wait for one id, and drops the subscription when the last of them has left", async () => {
+    const { clock, store, inbox } = make();
+    const waiters = [inbox.expect("a"), inbox.expect("a"), inbox.expect("a")];
+    await waiters[0]!.ready;
+    await store.enqueue(request("a"));
+    const [first, ...others] = waiters.map((waiter) => waiter.ended({ nonce: NONCE, resubmit: never }));
+    void first;
+    waiters[0]!.close();
+    await store.cancel({ id: "a", unlessJoined: false });
+    for (const record of await Promise.all(others)) assert.equal(record.state, "cancelled");
+    for (const waiter of [...waiters, ...waiters]) waiter.close();
+    await clock.advance(1_000);
+    assert.deepEqual([store.closed, clock.pending], [1, 0]);
+    inbox.close();
+  });
+
   it("close rejects what waits", async () => {
     const { store, inbox } = make();
     const waiter = inbox.expect("a");

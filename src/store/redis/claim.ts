@@ -214,8 +214,7 @@ export function claimAnswer(reply: Reply): ClaimAnswer {
   const [nextIn, more, aside, ...words] = reply as [string, string[], string[], ...string[]];
   const tasks = [];
   for (let i = 0; i < words.length; i += 3) {
-    const head = words[i + 1]!;
-    tasks.push(withForeignDeadline(decodeRecord(words[i]!, head + words[i + 2]!.slice(head.length))));
+    tasks.push(withForeignDeadline(decodeRecord(words[i]!, words[i + 2]!, words[i + 1]!)));
   }
   return { tasks, more, aside, nextIn: nextIn === "-1" ? null : Number(nextIn) };
 }

@@ -101,7 +101,7 @@ export class ScriptCalls {
     return new Promise((resolve, reject) => {
       const again = (error: unknown) =>
         this.#again(error, () => this.batch(script, item(this.#clock.monotonic() - from)), { from, unsent });
-      this.#calls.add(this.#lane(script), item(0), new Insisted({ read, again, resolve, reject }));
+      this.#calls.add(this.#lane(script), item(0), new Insisted(read, again, resolve, reject));
     });
   }
 
@@ -182,24 +182,28 @@ export class ScriptCalls {
   }
 }
 
-interface InsistedParts<Answer> {
-  read(reply: Reply): Answer;
-  again(error: unknown): Promise<Reply>;
-  resolve(answer: Answer): void;
-  reject(error: unknown): void;
-}
-
 /** An item on its way, see {@linkcode ScriptCalls.insist}. */
 class Insisted<Answer> implements Waiting {
-  readonly #parts: InsistedParts<Answer>;
+  readonly #read: (reply: Reply) => Answer;
+  readonly #again: (error: unknown) => Promise<Reply>;
+  readonly #resolve: (answer: Answer) => void;
+  readonly #reject: (error: unknown) => void;
 
-  constructor(parts: InsistedParts<Answer>) {
-    this.#parts = parts;
+  constructor(
+    read: (reply: Reply) => Answer,
+    again: (error: unknown) => Promise<Reply>,
+    resolve: (answer: Answer) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#read = read;
+    this.#again = again;
+    this.#resolve = resolve;
+    this.#reject = reject;
   }
 
   resolve(reply: Reply): void {
     const failure = failureOf(reply);
-    if (failure === null) this.#read(reply);
+    if (failure === null) this.#answer(reply);
     else this.#repeat(errorOf(failure));
   }
 
@@ -208,18 +212,17 @@ class Insisted<Answer> implements Waiting {
   }
 
   #repeat(error: unknown): void {
-    this.#parts.again(error).then((reply) => this.#read(reply), this.#parts.reject);
+    this.#again(error).then((reply) => this.#answer(reply), this.#reject);
   }
 
-  #read(reply: Reply): void {
-    const { read, resolve, reject } = this.#parts;
+  #answer(reply: Reply): void {
     let answer: Answer;
     try {
-      answer = read(reply);
+      answer = this.#read(reply);
     } catch (error) {
-      return reject(error);
+      return this.#reject(error);
     }
-    resolve(answer);
+    this.#resolve(answer);
   }
 }
 
