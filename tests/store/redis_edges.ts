@@ -199,6 +199,25 @@ function testMoments(edge: () => Edge): void {
     inbox.close();
   });
 
+  it("queues on one connection share no command that reads: their keys may have other slots and other rights", async () => {
+    const { keys, store, port } = edge();
+    const others = keysOf("{edge-other}", "q");
+    const sent: (readonly string[])[] = [];
+    const watched = Object.create(port, {
+      exec: {
+        value: (commands: readonly (readonly string[])[]) => {
+          sent.push(...commands);
+          return port.exec(commands as Parameters<RedisPort["exec"]>[0]);
+        },
+      },
+    }) as RedisPort;
+    const other = new RedisStore(watched, others, { time: () => Date.now() });
+    await store.enqueue(ask("a"));
+    const records = await Promise.all([edge().over(watched).read("a"), other.read("a")]);
+    assert.deepEqual(records.map((record) => record?.id), ["a", undefined]);
+    assert.deepEqual(sent.slice(0, 2), [["MGET", keys.record("a")], ["MGET", others.record("a")]]);
+  });
+
   it("who joins a record in its last millisecond is forgotten with it", async () => {
     const { keys, store } = edge();
     await store.enqueue(ask("a"));

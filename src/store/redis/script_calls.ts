@@ -31,7 +31,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
 ]);
 
 /** Records may be large: so many at once hold Redis for a few milliseconds at most. */
-const READS: Lane = { script: null, head: ["MGET"], most: 16 };
+const READS_MAX = 16;
 
 /** What the stores on one connection share. */
 interface Shared {
@@ -65,6 +65,8 @@ export class ScriptCalls {
   readonly #calls: Coalescer;
   readonly #shared: Shared;
   readonly #lanes = new Map<Script, Lane>();
+  /** The store's own: keys of another queue may have another slot, or be forbidden. */
+  readonly #reads: Lane = { script: null, head: ["MGET"], most: READS_MAX };
   readonly #keys: Keys;
   readonly #clock: Clock;
   readonly #time: (() => number) | null;
@@ -135,7 +137,7 @@ export class ScriptCalls {
     return new Promise((resolve, reject) => {
       // A key of another type is none to MGET: GET says so.
       const found = (reply: Reply) => reply === null ? resolve(this.#readAlone(key)) : resolve(reply as string);
-      this.#calls.add(READS, [key], { resolve: found, reject: (error) => reject(translated(error)) });
+      this.#calls.add(this.#reads, [key], { resolve: found, reject: (error) => reject(translated(error)) });
     });
   }
 
